@@ -1,0 +1,73 @@
+"""What stands in a room's log: the bodies of durable ``event`` frames.
+
+The store keeps a body as the MessagePack of one of these values and never looks inside.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+from msgspec import Struct
+
+from protocol.fields import (
+    AccountId,
+    EndReason,
+    MessageId,
+    Milliseconds,
+    Modality,
+    Role,
+    SessionId,
+    SessionState,
+)
+
+
+class _Body(Struct, frozen=True, tag_field="kind", omit_defaults=True):
+    """Base of all event bodies: the ``kind`` says which one it is."""
+
+
+class MessageBody(_Body, frozen=True, tag="message"):
+    """A message of a member, in a session or between sessions."""
+
+    mid: MessageId
+    """The sender's id of the message; shown once per (device, mid)."""
+    data: bytes
+    """What the devices of the members read. Opaque to the server."""
+    session: SessionId | None = None
+    """The session in whose live chat it was written."""
+
+
+class MemberBody(_Body, frozen=True, tag="member"):
+    """Someone became, or is no longer, a member of the room."""
+
+    account: AccountId
+    """Who."""
+    role: Role
+    """As what."""
+    change: Literal["added", "removed"]
+    """What happened."""
+
+
+class SessionBody(_Body, frozen=True, tag="session"):
+    """A session of the room came into another state, or someone came or went."""
+
+    session: SessionId
+    """Which session."""
+    change: Literal["scheduled", "opened", "joined", "left", "live", "modality", "ended", "cancelled", "no_show"]
+    """What happened."""
+    state: SessionState
+    """The state after it."""
+    modality: Modality
+    """The modality after it."""
+    starts_ms: Milliseconds
+    """The start agreed."""
+    ends_ms: Milliseconds
+    """The end agreed."""
+    account: AccountId | None = None
+    """Who came, went or changed it; none when the clock did."""
+    reason: EndReason | None = None
+    """Why it is over, when it is."""
+    due_ms: Milliseconds | None = None
+    """When a change by the clock was due; the event's own time is when it was carried out."""
+
+
+EventBody: TypeAlias = MessageBody | MemberBody | SessionBody
