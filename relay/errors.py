@@ -1,0 +1,82 @@
+"""Everything a store raises: one tree, each class with a stable name that a caller may put on the wire.
+
+Messages name the kind of row and the limit, never an id, a body or a path given by a client.
+"""
+
+from typing import ClassVar
+
+
+class StoreError(Exception):
+    """A store could not do what was asked. Nothing of that call was written.
+
+    `name` is stable; `temporary` says whether the same call may succeed later without anything else changing.
+    """
+
+    name: ClassVar[str] = "store_failed"
+    temporary: ClassVar[bool] = True
+
+
+class NotFound(StoreError):
+    """The room, member, session or deadline does not exist, or the sender is not a member: one answer for both."""
+
+    name = "not_found"
+    temporary = False
+
+
+class Conflict(StoreError):
+    """The row exists already, or its version has moved on."""
+
+    name = "conflict"
+    temporary = False
+
+
+class BeyondHead(StoreError):
+    """A cursor was to be moved past the last event of its room."""
+
+    name = "beyond_head"
+    temporary = False
+
+
+class StaleEpoch(StoreError):
+    """A cursor was given for another epoch than the log has now."""
+
+    name = "stale_epoch"
+    temporary = False
+
+
+class Overloaded(StoreError):
+    """The bounded queue in front of the store is full; nothing was queued."""
+
+    name = "overloaded"
+
+
+class StoreFull(StoreError):
+    """No space left to write. Reads go on, and writes succeed again as soon as there is space."""
+
+    name = "store_full"
+
+
+class StoreClosed(StoreError):
+    """The store is not open, or is closing and takes no new calls."""
+
+    name = "store_closed"
+
+
+class StoreInUse(StoreError):
+    """Another process has this store open."""
+
+    name = "store_in_use"
+
+
+class SchemaTooNew(StoreError):
+    """The store was written by a newer version of this program; this one must not touch it."""
+
+    name = "schema_too_new"
+    temporary = False
+
+
+class StoreUnusable(StoreError):
+    """The file is not a store of this program, is damaged, or cannot be opened for writing."""
+
+    name = "store_unusable"
+    temporary = False
