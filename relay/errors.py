@@ -17,7 +17,9 @@ class StoreError(Exception):
 
 
 class NotFound(StoreError):
-    """The room, member, session or deadline does not exist, or the sender is not a member: one answer for both."""
+    """The room, member, session or deadline does not exist, or the sender is not a member: one answer for
+    both.
+    """
 
     name = "not_found"
     temporary = False

@@ -1,7 +1,7 @@
 """What a store returns: frozen rows, the same for every implementation.
 
-Ids of rooms, accounts, devices and sessions are opaque strings; times are integer milliseconds since the Unix epoch;
-bodies are opaque bytes, returned exactly as they were written.
+Ids of rooms, accounts, devices and sessions are opaque strings; times are integer milliseconds since the Unix
+epoch; bodies are opaque bytes, returned exactly as they were written.
 """
 
 from typing import Literal
@@ -12,7 +12,8 @@ ResetReason = Literal["epoch_changed", "beyond_head", "purged"]
 
 
 class RoomHead(msgspec.Struct, frozen=True, gc=False):
-    """How far a room's log reaches: offsets `lowest`..`head` are held. An empty log has `lowest == head + 1`."""
+    """How far a room's log reaches: offsets `lowest`..`head` are held. An empty log has `lowest == head + 1`.
+    """
 
     room: str
     epoch: int  # goes up whenever the store was restored: the same offset may then mean another event
@@ -47,7 +48,8 @@ class Membership(msgspec.Struct, frozen=True, gc=False):
 
 
 class StoredEvent(msgspec.Struct, frozen=True, gc=False):
-    """One entry of a room's log. `sender`, `device` and `mid` are None for an entry the server wrote itself."""
+    """One entry of a room's log. `sender`, `device` and `mid` are None for an entry the server wrote itself.
+    """
 
     offset: int
     sender: str | None
@@ -60,8 +62,8 @@ class StoredEvent(msgspec.Struct, frozen=True, gc=False):
 class Page(msgspec.Struct, frozen=True, gc=False):
     """A gapless run of a log after the offset asked for, and the state of the log in the same snapshot.
 
-    `events` starts at `after + 1` or is empty: when the caller is at the head, or when `reset_reason(log, ...)` says
-    that the log cannot be continued from there.
+    `events` starts at `after + 1` or is empty: when the caller is at the head, or when `reset_reason(log,
+    ...)` says that the log cannot be continued from there.
     """
 
     log: RoomHead
@@ -81,7 +83,9 @@ class Cursor(msgspec.Struct, frozen=True, gc=False):
 
 
 class Session(msgspec.Struct, frozen=True, gc=False):
-    """One session. The store keeps `version` for compare-and-set and orders by `starts_ms`; the rest it only holds."""
+    """One session. The store keeps `version` for compare-and-set and orders by `starts_ms`; the rest it only
+    holds.
+    """
 
     id: str
     room: str
@@ -109,7 +113,9 @@ class Deadline(msgspec.Struct, frozen=True, gc=False):
 
 
 class IdempotencyRecord(msgspec.Struct, frozen=True, gc=False):
-    """The answer a request got, kept to be repeated. `request_hash` tells a repeat from another use of the key."""
+    """The answer a request got, kept to be repeated. `request_hash` tells a repeat from another use of the
+    key.
+    """
 
     key: str
     request_hash: bytes
@@ -136,7 +142,8 @@ class StoreStatistics(msgspec.Struct, frozen=True, gc=False):
 
 
 def reset_reason(log: RoomHead, epoch: int, offset: int) -> ResetReason | None:
-    """Why a reader that has everything up to `offset` of `epoch` cannot be continued gaplessly; None if it can.
+    """Why a reader that has everything up to `offset` of `epoch` cannot be continued gaplessly; None if it
+    can.
 
     Offset 0 is the beginning in any epoch: a reader that holds nothing cannot hold anything stale.
     """

@@ -1,7 +1,8 @@
-"""The Store port: rooms, logs, cursors, sessions, deadlines. These comments are the contract of every implementation.
+"""The Store port: rooms, logs, cursors, sessions, deadlines. These comments are the contract of every
+implementation.
 
-The store is the truth: what `commit` returned is durable and visible to every later read, whatever is killed when. It
-knows no clock (times are arguments), no frames, no permissions beyond membership.
+The store is the truth: what `commit` returned is durable and visible to every later read, whatever is killed
+when. It knows no clock (times are arguments), no frames, no permissions beyond membership.
 """
 
 from collections.abc import Collection, Mapping
@@ -27,11 +28,12 @@ from relay.writes import Append, Appended, Outcome, Write
 class Store(Protocol):
     """Durable state of one deployment.
 
-    Atomic per `commit` call: all of its writes or none, in the order given, later ones seeing earlier ones. Calls
-    waiting at the same time share one transaction and one flush to disk; one that fails does not touch the others.
-    Offsets are assigned inside the transaction: per room 1, 2, 3, ... without a gap, in the order of the calls.
-    Every method raises `StoreClosed` before `open` and after `close`, `Overloaded` when too many calls wait, and
-    `StoreError` when the storage fails; reads go on while writes fail. All methods belong to one event loop.
+    Atomic per `commit` call: all of its writes or none, in the order given, later ones seeing earlier ones.
+    Calls waiting at the same time share one transaction and one flush to disk; one that fails does not touch
+    the others. Offsets are assigned inside the transaction: per room 1, 2, 3, ... without a gap, in the order
+    of the calls. Every method raises `StoreClosed` before `open` and after `close`, `Overloaded` when too
+    many calls wait, and `StoreError` when the storage fails; reads go on while writes fail. All methods
+    belong to one event loop.
     """
 
     async def open(self) -> None:
@@ -42,7 +44,8 @@ class Store(Protocol):
 
     @property
     def epoch(self) -> int:
-        """The epoch of all logs. Higher than any before it after a restore; constant while the store is open."""
+        """The epoch of all logs. Higher than any before it after a restore; constant while the store is open.
+        """
 
     @overload
     async def commit(self, write: Append, /) -> tuple[Appended]: ...
@@ -58,7 +61,8 @@ class Store(Protocol):
         """One room."""
 
     async def rooms(self, *, after: str = "", limit: int) -> tuple[Room, ...]:
-        """Rooms in the order of their ids, beginning behind `after`: pass the last id to get the next page."""
+        """Rooms in the order of their ids, beginning behind `after`: pass the last id to get the next page.
+        """
 
     async def heads(self, rooms: Collection[str]) -> Mapping[str, RoomHead]:
         """The state of those logs; rooms that do not exist are left out."""
@@ -70,10 +74,11 @@ class Store(Protocol):
         """The account's rooms in the order of their ids, beginning behind `after`."""
 
     async def events(self, room: str, *, after: int, limit: int, max_bytes: int) -> Page:
-        """The log after an offset: at most `limit` events whose bodies make at most `max_bytes`, but at least one.
+        """The log after an offset: at most `limit` events whose bodies make at most `max_bytes`, but at least
+        one.
 
-        Raises `NotFound`. Membership is not looked at. What cannot be continued gaplessly gives an empty page: see
-        `rows.reset_reason`.
+        Raises `NotFound`. Membership is not looked at. What cannot be continued gaplessly gives an empty
+        page: see `rows.reset_reason`.
         """
 
     async def cursors(self, account: str, device: str) -> Mapping[str, Cursor]:

@@ -39,12 +39,14 @@ class RemoveMember(msgspec.Struct, frozen=True, gc=False):
 
 
 class Append(msgspec.Struct, frozen=True, gc=False):
-    """Put an event at the end of a room's log. `NotFound` without the room or without the sender's membership.
+    """Put an event at the end of a room's log. `NotFound` without the room or without the sender's
+    membership.
 
-    Sent by a device: `sender`, `device` and `mid` (16 bytes) are given. A device may use a mid once, in whatever room,
-    for as long as the event is kept; using it again writes nothing and its outcome tells the first result. Bodies are
-    compared byte by byte for that, so `body` must be made of what the client sent and nothing else.
-    Written by the server itself: all three are None, and neither membership nor repetition is looked at.
+    Sent by a device: `sender`, `device` and `mid` (16 bytes) are given. A device may use a mid once, in
+    whatever room, for as long as the event is kept; using it again writes nothing and its outcome tells the
+    first result. Bodies are compared byte by byte for that, so `body` must be made of what the client sent
+    and nothing else. Written by the server itself: all three are None, and neither membership nor repetition
+    is looked at.
     """
 
     room: str
@@ -66,10 +68,11 @@ class Trim(msgspec.Struct, frozen=True, gc=False):
 
 
 class Ack(msgspec.Struct, frozen=True, gc=False):
-    """A device holds a room's log durably up to `offset`. Cumulative: a lower offset than before changes nothing.
+    """A device holds a room's log durably up to `offset`. Cumulative: a lower offset than before changes
+    nothing.
 
-    `NotFound` without room or membership, `StaleEpoch` for another epoch than the log's, `BeyondHead` past its head.
-    Outcome: `Applied`.
+    `NotFound` without room or membership, `StaleEpoch` for another epoch than the log's, `BeyondHead` past
+    its head. Outcome: `Applied`.
     """
 
     account: str
@@ -89,10 +92,11 @@ class MarkRead(msgspec.Struct, frozen=True, gc=False):
 
 
 class PutSession(msgspec.Struct, frozen=True, gc=False):
-    """Write a session if it stands at `expect_version`; None: if it does not exist yet. Sets `session.version`.
+    """Write a session if it stands at `expect_version`; None: if it does not exist yet. Sets
+    `session.version`.
 
-    `Conflict` if another version stands there (or any, or none), `NotFound` without the room. The room of a session
-    cannot change: `Conflict`. Outcome: `Applied`.
+    `Conflict` if another version stands there (or any, or none), `NotFound` without the room. The room of a
+    session cannot change: `Conflict`. Outcome: `Applied`.
     """
 
     session: Session
@@ -128,7 +132,9 @@ class ForgetIdempotency(msgspec.Struct, frozen=True, gc=False):
 
 
 class Revoke(msgspec.Struct, frozen=True, gc=False):
-    """Bar an account (`device` None) or one device from connecting. Outcome: `Applied`, unchanged if it was barred."""
+    """Bar an account (`device` None) or one device from connecting. Outcome: `Applied`, unchanged if it was
+    barred.
+    """
 
     account: str
     device: str | None
@@ -163,8 +169,8 @@ Write = (
 class Appended(msgspec.Struct, frozen=True, gc=False):
     """The place an event got, or had already.
 
-    `duplicate`: this device has used the mid before, nothing was written, the rest is the first result. `differs`: and
-    the room or the body is not the same one; then the event asked for is *not* in the log.
+    `duplicate`: this device has used the mid before, nothing was written, the rest is the first result.
+    `differs`: and the room or the body is not the same one; then the event asked for is *not* in the log.
     """
 
     offset: int

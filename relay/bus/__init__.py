@@ -1,7 +1,8 @@
 """The Bus port: the doorbell between nodes, and the notices it carries.
 
-The store is the truth. Any notice may be lost (a bounded queue was full, another process died); nothing durable depends
-on one: events are in the log and the heads sent with every ping show the gap, revocations are looked up at each hello.
+The store is the truth. Any notice may be lost (a bounded queue was full, another process died); nothing
+durable depends on one: events are in the log and the heads sent with every ping show the gap, revocations are
+looked up at each hello.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -34,7 +35,9 @@ class SignalNotice(msgspec.Struct, frozen=True, gc=False):
 
 
 class DirectNotice(msgspec.Struct, frozen=True, gc=False):
-    """A message of the server to the connections of one account (`device` None: all of them), for example media."""
+    """A message of the server to the connections of one account (`device` None: all of them), for example
+    media.
+    """
 
     account: str
     device: str | None
@@ -42,7 +45,9 @@ class DirectNotice(msgspec.Struct, frozen=True, gc=False):
 
 
 class MembershipNotice(msgspec.Struct, frozen=True, gc=False):
-    """The account's own place in a room changed: its connections start or end that subscription (`role` None)."""
+    """The account's own place in a room changed: its connections start or end that subscription (`role`
+    None).
+    """
 
     room: str
     account: str
@@ -65,7 +70,9 @@ class ConnectedNotice(msgspec.Struct, frozen=True, gc=False):
 
 
 class PresenceNotice(msgspec.Struct, frozen=True, gc=False):
-    """The account got its first connection or lost its last. Made by the bus, for the node where that happened."""
+    """The account got its first connection or lost its last. Made by the bus, for the node where that
+    happened.
+    """
 
     account: str
     online: bool
@@ -95,9 +102,9 @@ Deliver = Callable[[Sequence[Delivery]], None]
 class Bus(Protocol):
     """Carries notices to every node that holds a connection of an account.
 
-    Notices of one publisher reach each node in the order they were published, those of one loop turn in one call of
-    `deliver`, which is never made from inside `publish`. A node receives what it publishes itself. All methods belong
-    to one event loop.
+    Notices of one publisher reach each node in the order they were published, those of one loop turn in one
+    call of `deliver`, which is never made from inside `publish`. A node receives what it publishes itself.
+    All methods belong to one event loop.
     """
 
     async def start(self, deliver: Deliver) -> None:
@@ -118,8 +125,8 @@ class Bus(Protocol):
     def publish(self, accounts: Collection[str], notice: Notice) -> None:
         """Send a notice to the nodes of those accounts. Never blocks, never fails.
 
-        When the bounded queue is full, event and signal notices are dropped and counted; the others, which are few
-        (one per request of a back end or per connection), are always kept.
+        When the bounded queue is full, event and signal notices are dropped and counted; the others, which
+        are few (one per request of a back end or per connection), are always kept.
         """
 
     @property
