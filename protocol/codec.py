@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from enum import Enum
+from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -22,7 +22,7 @@ from protocol.fields import AccountId, DeviceId, Epoch, Milliseconds, Offset, Re
 from protocol.frames import ClientFrame, Frame, ServerFrame
 
 
-class Subprotocol(str, Enum):
+class Subprotocol(StrEnum):
     """The WebSocket subprotocols (RFC 6455, 1.9), in the server's order of preference."""
 
     MSGPACK = "rapport.v1.msgpack"
@@ -30,7 +30,7 @@ class Subprotocol(str, Enum):
 
 
 class _StoredEvent(Frame, frozen=True, tag="event"):
-    """``protocol.frames.Event`` with its body still encoded, so that a stored body is never decoded to be sent."""
+    """``frames.Event`` with its body still encoded, so that a stored body is never decoded to be sent."""
 
     room: RoomId
     epoch: Epoch
@@ -56,7 +56,10 @@ _BODY: msgspec.msgpack.Decoder[EventBody] = msgspec.msgpack.Decoder(EventBody)
 # msgspec's messages can quote the value they refuse (an unknown tag, a wrong enum), and values may be
 # personal: only the place and the expected type are passed on.
 _PLACE = re.compile(r" - at `(\$[^`]*)`$")
-_EXPECTED = re.compile(r"^(Expected `[^`]+`(?: (?:of length )?[<>=]+ -?[0-9.]+)?(?:, got `[a-z]+`)?|Object missing required field `\w+`)")
+_EXPECTED = re.compile(
+    r"^(Expected `[^`]+`(?: (?:of length )?[<>=]+ -?[0-9.]+)?(?:, got `[a-z]+`)?"
+    r"|Object missing required field `\w+`)"
+)
 
 
 class Decoder(Generic[FrameT]):
@@ -77,9 +80,13 @@ class Decoder(Generic[FrameT]):
         ``invalid_field``. Its ``request_id`` is set when the bytes were a request whose id could be read.
         """
         if not isinstance(data, self._message):
-            raise ProtocolError(errors.MALFORMED, "MessagePack travels in binary messages and JSON in text messages")
+            raise ProtocolError(
+                errors.MALFORMED, "MessagePack travels in binary messages and JSON in text messages"
+            )
         if len(data) > self._max_bytes:
-            raise ProtocolError(errors.TOO_LARGE, f"the frame has {len(data)} bytes, {self._max_bytes} are allowed")
+            raise ProtocolError(
+                errors.TOO_LARGE, f"the frame has {len(data)} bytes, {self._max_bytes} are allowed"
+            )
         try:
             return self._frame(data)
         except msgspec.ValidationError as error:

@@ -69,7 +69,9 @@ _KINDS: dict[str, ErrorKind] = {}
 _CLOSES: dict[int, CloseCode] = {}
 
 
-def _kind(code: int, name: str, status: int, meaning: str, hint: str, *, temporary: bool = False) -> ErrorKind:
+def _kind(
+    code: int, name: str, status: int, meaning: str, hint: str, *, temporary: bool = False
+) -> ErrorKind:
     kind = _KINDS[name] = ErrorKind(code, name, status, temporary, meaning, hint)
     return kind
 
@@ -81,114 +83,323 @@ def _close(code: int, name: str, meaning: str) -> CloseCode:
 
 # Frames and requests.
 MALFORMED = _kind(
-    1001, "malformed", 400, "the bytes are not a frame",
+    1001,
+    "malformed",
+    400,
+    "the bytes are not a frame",
     "send one MessagePack or JSON map per WebSocket message, with an `op` this side may send",
 )
 TOO_LARGE = _kind(
-    1002, "too_large", 413, "a frame or a field is larger than the limit announced in `welcome`",
+    1002,
+    "too_large",
+    413,
+    "a frame or a field is larger than the limit announced in `welcome`",
     "read the limits in `welcome`; send large content as a blob",
 )
-TOO_DEEP = _kind(1003, "too_deep", 400, "values are nested deeper than any frame is", "send the frame as documented")
+TOO_DEEP = _kind(
+    1003, "too_deep", 400, "values are nested deeper than any frame is", "send the frame as documented"
+)
 UNKNOWN_OP = _kind(
-    1004, "unknown_op", 400, "there is no such `op` in this protocol version",
+    1004,
+    "unknown_op",
+    400,
+    "there is no such `op` in this protocol version",
     "compare with the wire reference; the server may be older than the client",
 )
 INVALID_FIELD = _kind(
-    1005, "invalid_field", 400, "a field is missing, has the wrong type, or is out of bounds",
+    1005,
+    "invalid_field",
+    400,
+    "a field is missing, has the wrong type, or is out of bounds",
     "`detail` names the field; compare with the wire reference",
 )
 OUT_OF_ORDER = _kind(
-    1006, "out_of_order", 409, "this frame is not allowed at this point of the conversation",
+    1006,
+    "out_of_order",
+    409,
+    "this frame is not allowed at this point of the conversation",
     "send `hello` first and only once, and requests after `welcome`",
 )
 UNSUPPORTED_VERSION = _kind(
-    1007, "unsupported_version", 400, "no protocol version in `hello` is spoken here",
+    1007,
+    "unsupported_version",
+    400,
+    "no protocol version in `hello` is spoken here",
     "offer version 1, or update the client",
 )
 ID_IN_USE = _kind(
-    1008, "id_in_use", 409, "a request with this `id` is still being answered on this connection",
+    1008,
+    "id_in_use",
+    409,
+    "a request with this `id` is still being answered on this connection",
     "count the ids up",
 )
 
 # Who is speaking.
-TOKEN_MISSING = _kind(1101, "token_missing", 401, "no token was given", "send it in `hello` or as `Authorization: Bearer`")
-TOKEN_MALFORMED = _kind(1102, "token_malformed", 401, "the token is not a JWT with the claims required", "see the token reference")
-TOKEN_SIGNATURE = _kind(1103, "token_signature", 401, "the token's signature is not right", "check which secret or key signed it")
-TOKEN_EXPIRED = _kind(1104, "token_expired", 401, "the token is past its `exp`", "fetch a fresh token from the back end")
+TOKEN_MISSING = _kind(
+    1101, "token_missing", 401, "no token was given", "send it in `hello` or as `Authorization: Bearer`"
+)
+TOKEN_MALFORMED = _kind(
+    1102, "token_malformed", 401, "the token is not a JWT with the claims required", "see the token reference"
+)
+TOKEN_SIGNATURE = _kind(
+    1103, "token_signature", 401, "the token's signature is not right", "check which secret or key signed it"
+)
+TOKEN_EXPIRED = _kind(
+    1104, "token_expired", 401, "the token is past its `exp`", "fetch a fresh token from the back end"
+)
 TOKEN_NOT_YET_VALID = _kind(
-    1105, "token_not_yet_valid", 401, "the token's `nbf` is in the future", "check the clock of the machine that mints tokens",
+    1105,
+    "token_not_yet_valid",
+    401,
+    "the token's `nbf` is in the future",
+    "check the clock of the machine that mints tokens",
 )
-TOKEN_UNKNOWN_KEY = _kind(1106, "token_unknown_key", 401, "no key of this issuer is known here", "check `iss`, `kid` and the server's keys")
+TOKEN_UNKNOWN_KEY = _kind(
+    1106,
+    "token_unknown_key",
+    401,
+    "no key of this issuer is known here",
+    "check `iss`, `kid` and the server's keys",
+)
 TOKEN_ALGORITHM = _kind(
-    1107, "token_algorithm", 401, "the token's algorithm is not the one its key is for", "sign with HS256, EdDSA, ES256 or RS256, as the key says",
+    1107,
+    "token_algorithm",
+    401,
+    "the token's algorithm is not the one its key is for",
+    "sign with HS256, EdDSA, ES256 or RS256, as the key says",
 )
-TOKEN_LIFETIME = _kind(1108, "token_lifetime", 401, "the token is valid for longer than this server allows", "mint shorter tokens and refresh them")
+TOKEN_LIFETIME = _kind(
+    1108,
+    "token_lifetime",
+    401,
+    "the token is valid for longer than this server allows",
+    "mint shorter tokens and refresh them",
+)
 TOKEN_SCOPE = _kind(
-    1109, "token_scope", 403, "the token is good, but not for this room, session, device or action", "mint a token with the claims needed",
+    1109,
+    "token_scope",
+    403,
+    "the token is good, but not for this room, session, device or action",
+    "mint a token with the claims needed",
 )
 REVOKED = _kind(1110, "revoked", 403, "this account or device has been revoked", "register the device again")
-FORBIDDEN = _kind(1111, "forbidden", 403, "this role may not do that", "see the table of roles in the user guide")
+FORBIDDEN = _kind(
+    1111, "forbidden", 403, "this role may not do that", "see the table of roles in the user guide"
+)
 
 # Rooms and messages.
 NO_SUCH_ROOM = _kind(
-    1201, "no_such_room", 404, "there is no such room, or this account is not a member of it", "check the room's id and its members",
+    1201,
+    "no_such_room",
+    404,
+    "there is no such room, or this account is not a member of it",
+    "check the room's id and its members",
 )
 MID_DIFFERS = _kind(
-    1202, "mid_differs", 409, "this `mid` was already used for a message with other content or in another room", "make a new UUIDv7 for every message",
+    1202,
+    "mid_differs",
+    409,
+    "this `mid` was already used for a message with other content or in another room",
+    "make a new UUIDv7 for every message",
 )
-BEYOND_HEAD = _kind(1203, "beyond_head", 400, "the offset lies beyond what was sent to this connection", "acknowledge only what was received and persisted")
-ALREADY_EXISTS = _kind(1204, "already_exists", 409, "something with this id already exists", "use another id, or leave it out and let the server choose")
-NO_SUCH_MEMBER = _kind(1205, "no_such_member", 404, "this account is not a member of the room", "list the members first")
+BEYOND_HEAD = _kind(
+    1203,
+    "beyond_head",
+    400,
+    "the offset lies beyond what was sent to this connection",
+    "acknowledge only what was received and persisted",
+)
+ALREADY_EXISTS = _kind(
+    1204,
+    "already_exists",
+    409,
+    "something with this id already exists",
+    "use another id, or leave it out and let the server choose",
+)
+NO_SUCH_MEMBER = _kind(
+    1205, "no_such_member", 404, "this account is not a member of the room", "list the members first"
+)
 EPOCH_CHANGED = _kind(
-    1206, "epoch_changed", 409, "the room's log has another epoch than the one given", "start again from the head the server announces",
+    1206,
+    "epoch_changed",
+    409,
+    "the room's log has another epoch than the one given",
+    "start again from the head the server announces",
 )
 
 # Sessions.
-NO_SUCH_SESSION = _kind(1301, "no_such_session", 404, "there is no such session, or this account is not invited to it", "check the session's id")
+NO_SUCH_SESSION = _kind(
+    1301,
+    "no_such_session",
+    404,
+    "there is no such session, or this account is not invited to it",
+    "check the session's id",
+)
 SESSION_NOT_OPEN = _kind(
-    1302, "session_not_open", 409, "the session's join window has not opened yet", "`retry_after_ms` tells when it opens", temporary=True,
+    1302,
+    "session_not_open",
+    409,
+    "the session's join window has not opened yet",
+    "`retry_after_ms` tells when it opens",
+    temporary=True,
 )
-SESSION_OVER = _kind(1303, "session_over", 409, "the session has ended or was cancelled", "schedule a new one")
+SESSION_OVER = _kind(
+    1303, "session_over", 409, "the session has ended or was cancelled", "schedule a new one"
+)
 SESSION_CHANGED = _kind(
-    1304, "session_changed", 409, "the session was changed by someone else at the same moment", "read it again and repeat the change", temporary=True,
+    1304,
+    "session_changed",
+    409,
+    "the session was changed by someone else at the same moment",
+    "read it again and repeat the change",
+    temporary=True,
 )
-NOT_JOINED = _kind(1305, "not_joined", 409, "this connection has not joined the session", "send `session.join` first")
-SESSION_TIMES = _kind(1306, "session_times", 400, "the start or the length is not possible", "`detail` names what is wrong with it")
-SESSION_FULL = _kind(1307, "session_full", 409, "as many people as allowed are in the session already", "raise `media.max_participants`, up to 8")
+NOT_JOINED = _kind(
+    1305, "not_joined", 409, "this connection has not joined the session", "send `session.join` first"
+)
+SESSION_TIMES = _kind(
+    1306,
+    "session_times",
+    400,
+    "the start or the length is not possible",
+    "`detail` names what is wrong with it",
+)
+SESSION_FULL = _kind(
+    1307,
+    "session_full",
+    409,
+    "as many people as allowed are in the session already",
+    "raise `media.max_participants`, up to 8",
+)
 
 # Media.
-SDP_MALFORMED = _kind(1401, "sdp_malformed", 400, "the offer is not a session description", "send `RTCPeerConnection.localDescription.sdp` unchanged")
-SDP_TOO_LARGE = _kind(1402, "sdp_too_large", 413, "the offer is larger than any real one", "offer fewer media sections")
-SDP_WITHOUT_ICE = _kind(1403, "sdp_without_ice", 400, "the offer has no ICE user name or password", "send the description after `setLocalDescription`")
-SDP_WITHOUT_FINGERPRINT = _kind(1404, "sdp_without_fingerprint", 400, "the offer has no certificate fingerprint", "media is only taken over DTLS-SRTP")
+SDP_MALFORMED = _kind(
+    1401,
+    "sdp_malformed",
+    400,
+    "the offer is not a session description",
+    "send `RTCPeerConnection.localDescription.sdp` unchanged",
+)
+SDP_TOO_LARGE = _kind(
+    1402, "sdp_too_large", 413, "the offer is larger than any real one", "offer fewer media sections"
+)
+SDP_WITHOUT_ICE = _kind(
+    1403,
+    "sdp_without_ice",
+    400,
+    "the offer has no ICE user name or password",
+    "send the description after `setLocalDescription`",
+)
+SDP_WITHOUT_FINGERPRINT = _kind(
+    1404,
+    "sdp_without_fingerprint",
+    400,
+    "the offer has no certificate fingerprint",
+    "media is only taken over DTLS-SRTP",
+)
 SDP_UNSUPPORTED = _kind(
-    1405, "sdp_unsupported", 400, "the offer asks for something that is not served: no common codec, no BUNDLE, no rtcp-mux, too many sections",
+    1405,
+    "sdp_unsupported",
+    400,
+    "the offer asks for what is not served: other codecs, no BUNDLE, no rtcp-mux, too many sections",
     "offer Opus, and VP8 or H.264, bundled and with rtcp-mux",
 )
 MEDIA_UNAVAILABLE = _kind(
-    1406, "media_unavailable", 503, "no media worker can take the call at this moment", "offer again after `retry_after_ms`", temporary=True,
+    1406,
+    "media_unavailable",
+    503,
+    "no media worker can take the call at this moment",
+    "offer again after `retry_after_ms`",
+    temporary=True,
 )
-MODALITY_EXCLUDES = _kind(1407, "modality_excludes", 409, "a chat session carries no media", "change the session's modality first")
+MODALITY_EXCLUDES = _kind(
+    1407, "modality_excludes", 409, "a chat session carries no media", "change the session's modality first"
+)
 
 # Limits and the server's own condition.
-RATE_LIMITED = _kind(1501, "rate_limited", 429, "too many requests in too short a time", "wait `retry_after_ms`, then go on", temporary=True)
-TOO_MANY_IN_FLIGHT = _kind(
-    1502, "too_many_in_flight", 429, "more requests are waiting for their replies than allowed", "wait for replies before sending more", temporary=True,
+RATE_LIMITED = _kind(
+    1501,
+    "rate_limited",
+    429,
+    "too many requests in too short a time",
+    "wait `retry_after_ms`, then go on",
+    temporary=True,
 )
-OVERLOADED = _kind(1503, "overloaded", 503, "the server has more to do than it can hold", "repeat after `retry_after_ms`; nothing was stored", temporary=True)
-STORE_FULL = _kind(1504, "store_full", 507, "the server's disk is full; nothing was stored", "keep the message and repeat it later", temporary=True)
-INTERNAL = _kind(1505, "internal", 500, "the server failed; nothing can be said about the request", "repeat it with the same `mid` or `Idempotency-Key`", temporary=True)
-GOING_AWAY = _kind(1506, "going_away", 503, "this server is shutting down", "connect again, to this or another server", temporary=True)
+TOO_MANY_IN_FLIGHT = _kind(
+    1502,
+    "too_many_in_flight",
+    429,
+    "more requests are waiting for their replies than allowed",
+    "wait for replies before sending more",
+    temporary=True,
+)
+OVERLOADED = _kind(
+    1503,
+    "overloaded",
+    503,
+    "the server has more to do than it can hold",
+    "repeat after `retry_after_ms`; nothing was stored",
+    temporary=True,
+)
+STORE_FULL = _kind(
+    1504,
+    "store_full",
+    507,
+    "the server's disk is full; nothing was stored",
+    "keep the message and repeat it later",
+    temporary=True,
+)
+INTERNAL = _kind(
+    1505,
+    "internal",
+    500,
+    "the server failed; nothing can be said about the request",
+    "repeat it with the same `mid` or `Idempotency-Key`",
+    temporary=True,
+)
+GOING_AWAY = _kind(
+    1506,
+    "going_away",
+    503,
+    "this server is shutting down",
+    "connect again, to this or another server",
+    temporary=True,
+)
 
 # HTTP only.
 NOT_FOUND = _kind(1601, "not_found", 404, "there is nothing at this address", "see /v1/openapi.json")
-METHOD_NOT_ALLOWED = _kind(1602, "method_not_allowed", 405, "the address does not take this method", "the `Allow` header lists those it takes")
-IDEMPOTENCY_DIFFERS = _kind(
-    1603, "idempotency_differs", 409, "this `Idempotency-Key` was already used for another request", "use a fresh key for every different request",
+METHOD_NOT_ALLOWED = _kind(
+    1602,
+    "method_not_allowed",
+    405,
+    "the address does not take this method",
+    "the `Allow` header lists those it takes",
 )
-IDEMPOTENCY_MISSING = _kind(1604, "idempotency_missing", 400, "a POST needs an `Idempotency-Key` header", "send any unique text of up to 128 characters")
-UNSUPPORTED_MEDIA_TYPE = _kind(1605, "unsupported_media_type", 415, "the body is not JSON", "send `Content-Type: application/json`")
-CURSOR_INVALID = _kind(1606, "cursor_invalid", 400, "the pagination cursor is not one of ours", "use `next` of the previous page unchanged")
+IDEMPOTENCY_DIFFERS = _kind(
+    1603,
+    "idempotency_differs",
+    409,
+    "this `Idempotency-Key` was already used for another request",
+    "use a fresh key for every different request",
+)
+IDEMPOTENCY_MISSING = _kind(
+    1604,
+    "idempotency_missing",
+    400,
+    "a POST needs an `Idempotency-Key` header",
+    "send any unique text of up to 128 characters",
+)
+UNSUPPORTED_MEDIA_TYPE = _kind(
+    1605, "unsupported_media_type", 415, "the body is not JSON", "send `Content-Type: application/json`"
+)
+CURSOR_INVALID = _kind(
+    1606,
+    "cursor_invalid",
+    400,
+    "the pagination cursor is not one of ours",
+    "use `next` of the previous page unchanged",
+)
 
 # Why a WebSocket was closed (RFC 6455, 7.4.2: 4000-4999 are for applications).
 DRAIN = _close(4000, "drain", "planned: the server is being stopped or moved")

@@ -52,7 +52,9 @@ class SessionBody(_Body, frozen=True, tag="session"):
 
     session: SessionId
     """Which session."""
-    change: Literal["scheduled", "opened", "joined", "left", "live", "modality", "ended", "cancelled", "no_show"]
+    change: Literal[
+        "scheduled", "opened", "joined", "left", "live", "modality", "ended", "cancelled", "no_show"
+    ]
     """What happened."""
     state: SessionState
     """The state after it."""

@@ -39,7 +39,7 @@ class Presence(_Signal, frozen=True, tag="presence"):
 
 
 class Countdown(_Signal, frozen=True, tag="countdown"):
-    """Where a session's clock stands. Apps draw the countdown from ``server_now_ms``, not from their own clock."""
+    """Where a session's clock stands. Apps count down from ``server_now_ms``, not from their own clock."""
 
     session: SessionId
     """Which session."""

@@ -48,7 +48,7 @@ class Claims(Struct, frozen=True, omit_defaults=True):
     device: DeviceId | None = None
     """The only device it may be used from, if given."""
     scope: Annotated[str, Meta(max_length=1024)] = ""
-    """What a back end may do, separated by spaces (RFC 8693, 4.2): ``rooms``, ``sessions``, ``usage``, ``audit``."""
+    """What a back end may do, separated by spaces (RFC 8693, 4.2)."""
 
     def allows(self, scope: str) -> bool:
         """Whether ``scope`` is among the scopes granted."""
@@ -104,7 +104,9 @@ def mint(claims: Claims, secret: str) -> str:
     return jwt.encode(msgspec.to_builtins(claims), api_key(secret).material, algorithm="HS256")
 
 
-def verify(token: str, keys: Keys, *, now: float, leeway: float = 0.0, max_lifetime: float | None = None) -> Claims:
+def verify(
+    token: str, keys: Keys, *, now: float, leeway: float = 0.0, max_lifetime: float | None = None
+) -> Claims:
     """The claims of a good token.
 
     ``now`` is in seconds since 1970; ``leeway`` seconds of clock skew are forgiven at both ends; with
