@@ -6,8 +6,8 @@
         await page.until("document.title === 'In session'")
         await page.screenshot(Path("build/screenshots/joined.png"))
 
-Camera and microphone are Chromium's fakes: a moving picture, and a beep once a second. Every page lives in a browser
-context of its own unless it is opened next to another, as if it were on another computer.
+Camera and microphone are Chromium's fakes: a moving picture, and a beep once a second. Every page lives
+in a browser context of its own, as if it were on another computer, unless it is opened beside another.
 """
 
 from __future__ import annotations
@@ -78,7 +78,8 @@ class DevTools:
             message["sessionId"] = session
         reply = self._replies[self._last_id] = asyncio.get_running_loop().create_future()
         await self._socket.send(json.dumps(message))
-        return await reply
+        result: dict[str, Any] = await reply
+        return result
 
     async def close(self) -> None:
         """Close the connection; commands that are still open fail."""
@@ -106,7 +107,7 @@ class DevTools:
 
 
 class Page:
-    """One tab. ``problems`` collects uncaught exceptions and console errors, so that a test can hold it empty."""
+    """One tab. ``problems`` collects uncaught exceptions and console errors; a test holds it empty."""
 
     def __init__(self, devtools: DevTools, session: str, target: str, context: str) -> None:
         self._devtools = devtools
@@ -137,20 +138,15 @@ class Page:
         await self._loaded.wait()
 
     async def evaluate(self, script: str, *, await_promise: bool = True) -> Any:
-        """The JSON value of a JavaScript expression; a promise is awaited. :exc:`PageError` when it throws."""
-        result = await self.command(
-            "Runtime.evaluate",
-            expression=script,
-            awaitPromise=await_promise,
-            returnByValue=True,
-            userGesture=True,
-        )
+        """The JSON value of a JavaScript expression; promises are awaited. :exc:`PageError` if it throws."""
+        options = {"awaitPromise": await_promise, "returnByValue": True, "userGesture": True}
+        result = await self.command("Runtime.evaluate", expression=script, **options)
         if "exceptionDetails" in result:
             raise PageError(_exception_text(result["exceptionDetails"]))
         return result["result"].get("value")
 
     async def until(self, condition: str, *, seconds: float = 20.0) -> Any:
-        """The first truthy value of ``condition``, looked at again and again; :exc:`PageError` when none comes.
+        """The first truthy value of ``condition``, looked at again and again; :exc:`PageError` if none comes.
 
         ``condition`` is a JavaScript expression, and may be a promise.
         """
@@ -172,7 +168,7 @@ class Page:
         return str(text)
 
     async def click(self, selector: str) -> None:
-        """Press the middle of an element with the mouse; :exc:`PageError` when it is not there to be pressed."""
+        """Press the middle of an element with the mouse; :exc:`PageError` if it cannot be pressed."""
         quoted = json.dumps(selector)
         point = await self.evaluate(
             f"""(() => {{
@@ -203,9 +199,8 @@ class Page:
 
     async def viewport(self, width: int, height: int, *, dark: bool = False, mobile: bool = False) -> None:
         """The size of the page in CSS pixels, and the colours its reader prefers."""
-        await self.command(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=mobile
-        )
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": mobile}
+        await self.command("Emulation.setDeviceMetricsOverride", **size)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         await self.command("Emulation.setEmulatedMedia", features=[scheme])
 
@@ -281,13 +276,14 @@ class Chromium:
     async def page(
         self, url: str = "about:blank", *, before_load: str = "", beside: Page | None = None
     ) -> Page:
-        """A new tab with ``url`` loaded: a stranger to the others, or with the storage of the page ``beside``."""
+        """A new tab with ``url`` loaded: a stranger to all others, or with the storage of ``beside``."""
         devtools = self._running()
-        context = beside.context if beside else (await devtools.call("Target.createBrowserContext"))["browserContextId"]
-        created = await devtools.call(
-            "Target.createTarget", url="about:blank", browserContextId=context, newWindow=True, width=1280, height=800
-        )
-        target = created["targetId"]
+        if beside is None:
+            context = (await devtools.call("Target.createBrowserContext"))["browserContextId"]
+        else:
+            context = beside.context
+        window = {"browserContextId": context, "newWindow": True, "width": 1280, "height": 800}
+        target = (await devtools.call("Target.createTarget", url="about:blank", **window))["targetId"]
         attached = await devtools.call("Target.attachToTarget", targetId=target, flatten=True)
         page = Page(devtools, attached["sessionId"], target, context)
         for domain in ("Page", "Runtime", "Log"):
