@@ -179,9 +179,19 @@ def test_a_public_key_cannot_be_used_as_a_secret() -> None:
 
 @pytest.mark.parametrize(
     "document",
-    [b"", b"[]", b"{}", b'{"keys": 5}', b'{"keys": [5]}', b'{"keys": []}', b'{"keys": [{"kty": "oct", "k": "AA"}]}',
-     b'{"keys": [{"kty": "RSA"}]}', b'{"keys": [{"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA"}]}', b"\xff"],
-)  # fmt: skip
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"keys": 5}',
+        b'{"keys": [5]}',
+        b'{"keys": []}',
+        b'{"keys": [{"kty": "oct", "k": "AA"}]}',
+        b'{"keys": [{"kty": "RSA"}]}',
+        b'{"keys": [{"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA"}]}',
+        b"\xff",
+    ],
+)
 def test_what_is_not_a_jwks_is_refused(document: bytes) -> None:
     with pytest.raises(ValueError, match="JWKS"):
         tokens.parse_jwks(document)
