@@ -1,0 +1,138 @@
+"""What a single value must be beyond its type and bounds. Each check is a :data:`config.setting.Check`.
+
+Settings that are good alone and wrong together are the matter of :mod:`config.rules`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from ipaddress import ip_address
+from urllib.parse import SplitResult, urlsplit
+
+MIN_SECRET_BYTES = 32
+"""RFC 7518, 3.2: an HS256 key is at least as long as its hash."""
+
+_KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_HOST = re.compile(r"[A-Za-z0-9._-]{1,253}")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether ``host``, an address or a name, can only be reached from the same machine."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def is_unspecified(host: str) -> bool:
+    """Whether ``host`` stands for all addresses of the machine."""
+    try:
+        return ip_address(host).is_unspecified
+    except ValueError:
+        return False
+
+
+def host(value: str) -> str | None:
+    """A name or an address to listen on."""
+    if _HOST.fullmatch(value) or _is_address(value):
+        return None
+    return "must be a host name or an IP address"
+
+
+def address(value: str) -> str | None:
+    """One IP address of the machine, or that for all of them."""
+    return None if _is_address(value) else "must be an IP address"
+
+
+def addresses(values: tuple[str, ...]) -> str | None:
+    """IP addresses that others can send to."""
+    if all(_is_address(value) and not is_unspecified(value) for value in values):
+        return None
+    return "must be IP addresses that clients can reach, such as 203.0.113.7"
+
+
+def web_url(value: str) -> str | None:
+    """``https://...`` or ``http://...``, with a host and no query."""
+    parts = _split(value)
+    if (
+        parts
+        and parts.scheme in {"http", "https"}
+        and parts.hostname
+        and not parts.query
+        and not parts.fragment
+    ):
+        return None
+    return "must be a URL such as https://rtc.example.org"
+
+
+def origins(values: tuple[str, ...]) -> str | None:
+    """Web origins as browsers send them (RFC 6454, 6.1): scheme, host, port, nothing else."""
+    for value in values:
+        parts = _split(value)
+        if not parts or web_url(value) or parts.path or parts.username is not None:
+            return "must be origins such as https://app.example.org, without a path"
+    return None
+
+
+def store_url(value: str) -> str | None:
+    """``sqlite:///relative/path`` or ``sqlite:////absolute/path``."""
+    if value.startswith("sqlite:///") and len(value) > len("sqlite:///") and not value.endswith("/"):
+        return None
+    return "must be sqlite:///relative/path or sqlite:////absolute/path of the database file"
+
+
+def bus_url(value: str) -> str | None:
+    """``memory://``, the bus inside one process."""
+    return None if value == "memory://" else "must be memory://"
+
+
+def api_keys(value: Mapping[str, str]) -> str | None:
+    """Ids of API keys with secrets that are long enough."""
+    if wrong := _wrong_id(value):
+        return wrong
+    for key_id, secret in value.items():
+        if len(secret.encode()) < MIN_SECRET_BYTES:
+            return f"needs {MIN_SECRET_BYTES} bytes or more as the secret of {key_id!r}: try `openssl rand -hex 32`"
+    return None
+
+
+def jwks_urls(value: Mapping[str, str]) -> str | None:
+    """Issuers with the addresses of their key sets: over TLS, or on the same machine."""
+    for issuer, url in value.items():
+        parts = _split(url)
+        secure = parts is not None and (parts.scheme == "https" or is_loopback(parts.hostname or ""))
+        if not issuer or web_url(url) or not secure:
+            return "must give each issuer an https:// address (http:// only on loopback)"
+    return None
+
+
+def bearer(value: str | None) -> str | None:
+    """A bearer token that cannot be guessed and fits a header (RFC 6750, 2.1)."""
+    if value is None or re.fullmatch(r"[A-Za-z0-9._~+/=-]{16,512}", value):
+        return None
+    return "must have 16 to 512 characters out of letters, digits and . _ ~ + / = -"
+
+
+def _wrong_id(value: Mapping[str, str]) -> str | None:
+    if all(_KEY_ID.fullmatch(key_id) for key_id in value):
+        return None
+    return "must have ids of 1 to 64 characters out of letters, digits and . _ -"
+
+
+def _is_address(value: str) -> bool:
+    try:
+        ip_address(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _split(value: str) -> SplitResult | None:
+    """The parts of a URL, or None if it is none; reading the port checks it too."""
+    try:
+        parts = urlsplit(value)
+        _ = parts.port
+    except ValueError:
+        return None
+    return parts

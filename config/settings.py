@@ -1,0 +1,229 @@
+"""Every setting there is: one frozen dataclass for each package or port, composed in :class:`Settings`.
+
+A name ends in its unit. Bounds are there so that a slip of the keyboard is found at the start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, get_type_hints
+
+from config import checks
+from config.setting import Setting, setting, settings_of
+
+KIB = 1 << 10
+MIB = 1 << 20
+DAY_SECONDS = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """The front door: one port for HTTP, WebSocket, pages and metrics."""
+
+    host: str = setting("0.0.0.0", "Address to listen on.", check=checks.host)  # noqa: S104 - a server serves
+    port: int = setting(8080, "TCP port to listen on; 0 lets the system choose.", at_least=0, at_most=65535)
+    public_url: str | None = setting(
+        None,
+        "Where clients reach this server when a proxy stands before it.",
+        check=lambda url: url and checks.web_url(url),
+    )
+    tls_certificate: str | None = setting(
+        None, "PEM file with the certificate chain. Without one a proxy has to do TLS.", file=True
+    )
+    tls_key: str | None = setting(None, "PEM file with the private key of the certificate.", file=True)
+    trusted_origins: tuple[str, ...] = setting(
+        (), "Web origins, besides the server's own, whose pages may connect.", check=checks.origins
+    )
+    shutdown_seconds: float = setting(
+        20.0, "How long a stop waits for connections and sessions to be handed over.", at_least=0, at_most=600
+    )
+    uvloop: bool = setting(True, "Whether to run on uvloop; off gives asyncio's own event loop.")
+
+
+@dataclass(frozen=True, slots=True)
+class LimitSettings:
+    """What one connection or account may ask of the server. Those that clients need are told in `welcome`."""
+
+    frame_bytes: int = setting(256 * KIB, "Largest WebSocket message.", at_least=4 * KIB, at_most=16 * MIB)
+    message_bytes: int = setting(96 * KIB, "Largest content of a message.", at_least=KIB, at_most=8 * MIB)
+    signal_bytes: int = setting(16 * KIB, "Largest body of a signal.", at_least=256, at_most=MIB)
+    http_body_bytes: int = setting(
+        64 * KIB, "Largest body of an HTTP request.", at_least=KIB, at_most=16 * MIB
+    )
+    requests_in_flight: int = setting(
+        100, "Requests of a connection that may wait for their replies.", at_least=1, at_most=10_000
+    )
+    requests_per_second: float = setting(
+        50.0, "Frames per second that a connection may send for long.", at_least=0.1, at_most=1e6
+    )
+    requests_burst: int = setting(
+        200, "Frames that a connection may send at once after a pause.", at_least=1, at_most=1_000_000
+    )
+    account_requests_per_second: float = setting(
+        100.0, "The same for all connections of an account together.", at_least=0.1, at_most=1e6
+    )
+    account_requests_burst: int = setting(
+        400, "The same for all connections of an account together.", at_least=1, at_most=1_000_000
+    )
+    connections: int = setting(
+        20_000, "WebSocket connections of the whole server.", at_least=1, at_most=1_000_000
+    )
+    connections_per_account: int = setting(
+        20, "WebSocket connections of one account.", at_least=1, at_most=10_000
+    )
+    hello_seconds: float = setting(
+        10.0, "How long a new connection may wait with its `hello`.", at_least=0.1, at_most=300
+    )
+    ping_seconds: float = setting(
+        25.0, "How often a connection is pinged, on average.", at_least=0.1, at_most=600
+    )
+    pong_seconds: float = setting(
+        20.0,
+        "How long the answer to a ping may take before the connection is closed.",
+        at_least=0.1,
+        at_most=600,
+    )
+    stall_seconds: float = setting(
+        10.0, "How long a socket may take no byte before it is closed.", at_least=0.1, at_most=600
+    )
+    signal_seconds: float = setting(
+        10.0, "How old a waiting signal may become before it is dropped.", at_least=0.1, at_most=600
+    )
+    unacked_events: int = setting(
+        256, "Events sent to a connection ahead of its `ack`.", at_least=1, at_most=65_536
+    )
+    unacked_bytes: int = setting(
+        MIB, "Bytes of events sent to a connection ahead of its `ack`.", at_least=4 * KIB, at_most=256 * MIB
+    )
+    outbox_bytes: int = setting(
+        MIB, "Bytes waiting to be written to a connection.", at_least=4 * KIB, at_most=256 * MIB
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """Where rooms, events, sessions and deadlines are kept."""
+
+    url: str = setting(
+        "sqlite:///rapport.db",
+        "The database; three slashes for a relative path, four for an absolute one.",
+        check=checks.store_url,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class BusSettings:
+    """How nodes tell each other that there is something new."""
+
+    url: str = setting("memory://", "The bus: `memory://` for a single node.", check=checks.bus_url)
+
+
+@dataclass(frozen=True, slots=True)
+class MediaSettings:
+    """The media workers: processes that forward audio and video."""
+
+    workers: int = setting(
+        1, "Worker processes.", at_least=1, at_most=256, default_is="the cores less one, at least 1"
+    )
+    host: str = setting("0.0.0.0", "IP address to take media on.", check=checks.address)  # noqa: S104 - a server serves
+    port: int = setting(
+        40_000,
+        "UDP port of the first worker, the next has the next; 0 lets the system choose.",
+        at_least=0,
+        at_most=65535,
+    )
+    announce: tuple[str, ...] = setting(
+        (), "IP addresses under which clients reach the workers.", check=checks.addresses
+    )
+    consent_seconds: float = setting(
+        30.0, "Silence after which a participant's path counts as gone (RFC 7675).", at_least=5, at_most=300
+    )
+    max_participants: int = setting(8, "People in one session.", at_least=2, at_most=8)
+    request_timeout_seconds: float = setting(
+        5.0, "How long a worker may take to answer the server.", at_least=0.1, at_most=60
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSettings:
+    """What holds for sessions unless they say otherwise."""
+
+    join_window_seconds: float = setting(
+        600.0, "How long before its start a session can be joined.", at_least=0, at_most=DAY_SECONDS
+    )
+    grace_seconds: float = setting(
+        90.0, "Absence that is bridged and not counted as leaving.", at_least=0, at_most=3600
+    )
+    min_minutes: float = setting(5.0, "Shortest length of a session.", at_least=0.05, at_most=1440)
+    max_minutes: float = setting(240.0, "Longest length of a session.", at_least=0.05, at_most=1440)
+    max_ahead_days: int = setting(400, "How far ahead a session may be scheduled.", at_least=1, at_most=3660)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenSettings:
+    """Whose tokens are good."""
+
+    keys: Mapping[str, str] = setting(
+        {},
+        "API keys: the id, which is the `iss` of its tokens, and the secret.",
+        secret=True,
+        check=checks.api_keys,
+    )
+    jwks: Mapping[str, str] = setting(
+        {}, "Issuers that sign with keys of their own, and where their key sets are.", check=checks.jwks_urls
+    )
+    leeway_seconds: float = setting(
+        5.0, "Difference between clocks that is forgiven.", at_least=0, at_most=300
+    )
+    max_lifetime_seconds: float = setting(
+        float(DAY_SECONDS), "Longest time that a token may have left.", at_least=60, at_most=30 * DAY_SECONDS
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """What the server writes to standard error. Never message content, tokens or personal data."""
+
+    level: Literal["debug", "info", "warning", "error"] = setting("info", "The least that is worth a line.")
+    format: Literal["json", "console"] = setting("json", "JSON for machines, or lines for people.")
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsSettings:
+    """Who may read `/metrics`."""
+
+    token: str | None = setting(
+        None,
+        "Bearer token that `/metrics` asks for. Without one only callers on the same machine are answered.",
+        secret=True,
+        check=checks.bearer,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings of a server, good each by itself and together."""
+
+    server: ServerSettings = field(default_factory=ServerSettings)
+    limits: LimitSettings = field(default_factory=LimitSettings)
+    store: StoreSettings = field(default_factory=StoreSettings)
+    bus: BusSettings = field(default_factory=BusSettings)
+    media: MediaSettings = field(default_factory=MediaSettings)
+    sessions: SessionSettings = field(default_factory=SessionSettings)
+    tokens: TokenSettings = field(default_factory=TokenSettings)
+    log: LogSettings = field(default_factory=LogSettings)
+    metrics: MetricsSettings = field(default_factory=MetricsSettings)
+
+
+SECTIONS: Mapping[str, type] = get_type_hints(Settings)
+"""The dataclass of every section, by the section's name."""
+
+
+def _declared() -> Iterator[Setting]:
+    for section, declared in SECTIONS.items():
+        yield from settings_of(section, declared)
+
+
+ALL: Mapping[str, Setting] = {one.path: one for one in _declared()}
+"""Every setting by its path, in the order of the sections and of their fields."""
