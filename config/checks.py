@@ -93,7 +93,9 @@ def api_keys(value: Mapping[str, str]) -> str | None:
         return wrong
     for key_id, secret in value.items():
         if len(secret.encode()) < MIN_SECRET_BYTES:
-            return f"needs {MIN_SECRET_BYTES} bytes or more as the secret of {key_id!r}: try `openssl rand -hex 32`"
+            return (
+                f"the secret of {key_id!r} has less than {MIN_SECRET_BYTES} bytes: try `openssl rand -hex 32`"
+            )
     return None
 
 

@@ -30,8 +30,8 @@ written `a,b` and a table `key=value,key=value`; empty text is an empty list or 
 unset. Secrets are not taken from flags, which others on the machine can read.
 
 `rapport config check` says everything that is wrong, each fault with its place, and exits with 1 if something
-is. `rapport config show` prints the settings in force as TOML, with where each comes from and without secrets.
-Both take the same flags as `rapport serve`.
+is. `rapport config show` prints the settings in force as TOML, with where each comes from and without
+secrets. Both take the same flags as `rapport serve`.
 
 The least that a server needs beside its defaults:
 

@@ -55,13 +55,13 @@ class LimitSettings:
         100, "Requests of a connection that may wait for their replies.", at_least=1, at_most=10_000
     )
     requests_per_second: float = setting(
-        50.0, "Frames per second that a connection may send for long.", at_least=0.1, at_most=1e6
+        50.0, "Frames per second that a connection may send for long.", at_least=0.1, at_most=1_000_000
     )
     requests_burst: int = setting(
         200, "Frames that a connection may send at once after a pause.", at_least=1, at_most=1_000_000
     )
     account_requests_per_second: float = setting(
-        100.0, "The same for all connections of an account together.", at_least=0.1, at_most=1e6
+        100.0, "The same for all connections of an account together.", at_least=0.1, at_most=1_000_000
     )
     account_requests_burst: int = setting(
         400, "The same for all connections of an account together.", at_least=1, at_most=1_000_000

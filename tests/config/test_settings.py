@@ -1,0 +1,39 @@
+"""What is declared: each setting is explained, and its name says its unit."""
+
+from __future__ import annotations
+
+import pytest
+
+from config.setting import Setting
+from config.settings import ALL, SECTIONS
+from config.sources import FILE_VARIABLE
+
+# Numbers that count things have the things' name, those in a unit end in it.
+UNITS = ("_seconds", "_bytes", "_minutes", "_days", "_per_second")
+COUNTS = {
+    "server.port",
+    "media.port",
+    "media.workers",
+    "media.max_participants",
+    "limits.connections",
+    "limits.connections_per_account",
+    "limits.requests_in_flight",
+    "limits.requests_burst",
+    "limits.account_requests_burst",
+    "limits.unacked_events",
+}
+
+
+@pytest.mark.parametrize("setting", ALL.values(), ids=ALL)
+def test_a_setting_is_explained_and_bounded(setting: Setting) -> None:
+    assert setting.meaning.doc.endswith(".")
+    if setting.type in {int, float}:
+        assert setting.meaning.at_least is not None
+        assert setting.meaning.at_most is not None
+        assert setting.path in COUNTS or setting.name.endswith(UNITS)
+
+
+def test_sections_are_explained_and_variables_are_not_ambiguous() -> None:
+    assert all(section.__doc__ for section in SECTIONS.values())
+    variables = [setting.variable for setting in ALL.values()]
+    assert len({*variables, FILE_VARIABLE}) == len(variables) + 1
