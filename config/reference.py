@@ -1,9 +1,8 @@
-"""The reference page of the settings, generated from their declarations: ``python -m config.reference``."""
+"""The reference page of the settings, generated from their declarations."""
 
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Iterator
 
 from config import toml, values
@@ -76,7 +75,3 @@ def _default(setting: Setting) -> str:
     if setting.meaning.default_is:
         return setting.meaning.default_is
     return "unset" if setting.default is None else f"`{toml.write(setting.default)}`"
-
-
-if __name__ == "__main__":
-    sys.stdout.write(page())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from config import reference as settings_reference
 from protocol import reference
 
 DOCS = Path(__file__).resolve().parent
@@ -18,6 +19,7 @@ def _wire_sources() -> list[str]:
 
 
 PAGES: dict[str, Callable[[], str]] = {
+    "configuration.md": settings_reference.page,
     "wire.md": lambda: reference.wire_reference(_wire_sources()),
     "wire.schema.json": reference.wire_schema,
 }
