@@ -8,12 +8,11 @@ from typing import Literal
 
 import msgspec
 
-ResetReason = Literal["epoch_changed", "beyond_head", "purged"]
+ResetReason = Literal["epoch", "beyond_head", "purged"]
 
 
 class RoomHead(msgspec.Struct, frozen=True, gc=False):
-    """How far a room's log reaches: offsets `lowest`..`head` are held. An empty log has `lowest == head + 1`.
-    """
+    """How far a room's log reaches: it holds `lowest`..`head`; an empty one has `lowest == head + 1`."""
 
     room: str
     epoch: int  # goes up whenever the store was restored: the same offset may then mean another event
@@ -48,8 +47,7 @@ class Membership(msgspec.Struct, frozen=True, gc=False):
 
 
 class StoredEvent(msgspec.Struct, frozen=True, gc=False):
-    """One entry of a room's log. `sender`, `device` and `mid` are None for an entry the server wrote itself.
-    """
+    """One entry of a room's log. The server's own have None for `sender`, `device` and `mid`."""
 
     offset: int
     sender: str | None
@@ -148,7 +146,7 @@ def reset_reason(log: RoomHead, epoch: int, offset: int) -> ResetReason | None:
     Offset 0 is the beginning in any epoch: a reader that holds nothing cannot hold anything stale.
     """
     if offset > 0 and epoch != log.epoch:
-        return "epoch_changed"
+        return "epoch"
     if offset > log.head:
         return "beyond_head"
     if offset + 1 < log.lowest:

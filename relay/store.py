@@ -44,8 +44,7 @@ class Store(Protocol):
 
     @property
     def epoch(self) -> int:
-        """The epoch of all logs. Higher than any before it after a restore; constant while the store is open.
-        """
+        """The epoch of all logs: constant while open, higher than ever before after a restore."""
 
     @overload
     async def commit(self, write: Append, /) -> tuple[Appended]: ...
@@ -61,8 +60,7 @@ class Store(Protocol):
         """One room."""
 
     async def rooms(self, *, after: str = "", limit: int) -> tuple[Room, ...]:
-        """Rooms in the order of their ids, beginning behind `after`: pass the last id to get the next page.
-        """
+        """Rooms in the order of their ids, beginning behind `after`: the last id of the page before."""
 
     async def heads(self, rooms: Collection[str]) -> Mapping[str, RoomHead]:
         """The state of those logs; rooms that do not exist are left out."""
@@ -103,5 +101,3 @@ class Store(Protocol):
 
     async def statistics(self) -> StoreStatistics:
         """Counters and sizes. Answers only if the storage can be read: good for a readiness probe."""
-
-

@@ -1,0 +1,1 @@
+"""Tests of the logs, the delivery to subscribers, the bus and presence."""
