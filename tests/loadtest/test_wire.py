@@ -14,17 +14,19 @@ from loadtest import wire
 from loadtest.errors import ServerFault
 from protocol import codec
 from protocol.codec import Subprotocol
-from protocol.frames import Error, Goodbye, ServerFrame
+from protocol.frames import Error, Goodbye, ServerFrame, Welcome
 from tests.strategies import server_frames
 
 
 def _is_sent(frame: ServerFrame) -> bool:
-    """Codes and spans are declared as plain integers, and no server sends negative ones."""
+    """Codes, spans and versions are declared as plain integers, and no server sends negative ones."""
     match frame:
         case Error():
             return frame.code >= 0 and (frame.retry_after_ms or 0) >= 0
         case Goodbye():
             return frame.reconnect_after_ms >= 0
+        case Welcome():
+            return frame.version > 0
         case _:
             return True
 
