@@ -1,0 +1,87 @@
+"""When to look at the clock: which stored deadlines to fire now, and when to look again.
+
+Pure: instants are arguments, in milliseconds. The store is the truth; this is what one node knows of it for
+the near future. It may hold deadlines that have been moved or cleared since: firing one of those changes
+nothing, because what is due is derived from the session itself.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+
+from relay.rows import Deadline
+
+RETRY_FIRST_MS = 250
+RETRY_MOST_MS = 30_000
+
+
+class Agenda:
+    """The deadlines of the near future, earliest first.
+
+    Holds what :meth:`loaded` and :meth:`put` gave it: a load is bounded by its limit, and a put comes from a
+    commit of this node. ``horizon_ms`` is how far ahead is loaded, and so how long a deadline that another
+    node has set can stay unseen.
+    """
+
+    def __init__(self, horizon_ms: int) -> None:
+        self._horizon_ms = horizon_ms
+        self._heap: list[tuple[int, int, str, str, Deadline]] = []  # when to fire, and the store's order
+        self._held: set[Deadline] = set()
+        self._failures: dict[Deadline, int] = {}
+        self._known_before_ms = 0
+
+    @property
+    def held(self) -> int:
+        """How many deadlines wait here. A load of more than that brings something new, or all there is."""
+        return len(self._held)
+
+    def stale(self, now_ms: int) -> bool:
+        """Whether deadlines may be due that have not been loaded."""
+        return now_ms >= self._known_before_ms
+
+    def load_before_ms(self, now_ms: int) -> int:
+        """The instant up to which to load, exclusive."""
+        return now_ms + self._horizon_ms
+
+    def loaded(self, rows: Sequence[Deadline], before_ms: int, *, complete: bool) -> None:
+        """What the store holds before ``before_ms``, earliest first; ``complete`` if no limit cut it."""
+        for row in rows:
+            self.put(row)
+        # A load that was cut says nothing about what follows its last row, not even at the same instant.
+        self._known_before_ms = before_ms if complete else rows[-1].due_ms
+
+    def put(self, deadline: Deadline) -> None:
+        """A deadline was set."""
+        if deadline not in self._held:
+            self._push(deadline, deadline.due_ms)
+
+    def take(self, now_ms: int, limit: int) -> tuple[Deadline, ...]:
+        """At most ``limit`` deadlines that are due, in order, no two of the same session."""
+        taken: dict[str, Deadline] = {}
+        while self._heap and self._heap[0][0] <= now_ms and len(taken) < limit:
+            deadline = self._heap[0][-1]
+            if deadline.session in taken:
+                break
+            heapq.heappop(self._heap)
+            self._held.discard(deadline)
+            taken[deadline.session] = deadline
+        return tuple(taken.values())
+
+    def done(self, deadline: Deadline) -> None:
+        """A deadline that was taken has been carried out."""
+        self._failures.pop(deadline, None)
+
+    def failed(self, deadline: Deadline, now_ms: int) -> None:
+        """A deadline that was taken could not be carried out: it is due again after a pause that grows."""
+        failures = self._failures.get(deadline, 0)
+        self._failures[deadline] = failures + 1
+        self._push(deadline, now_ms + min(RETRY_FIRST_MS << min(failures, 16), RETRY_MOST_MS))
+
+    def wake_ms(self) -> int:
+        """When to look again: at the next deadline, or when what lies further ahead has to be loaded."""
+        return min(self._heap[0][0], self._known_before_ms) if self._heap else self._known_before_ms
+
+    def _push(self, deadline: Deadline, when_ms: int) -> None:
+        self._held.add(deadline)
+        heapq.heappush(self._heap, (when_ms, deadline.due_ms, deadline.session, deadline.kind, deadline))

@@ -1,0 +1,292 @@
+"""Sessions as the rest of the server asks for them: reads, decides, commits, then carries out what follows.
+
+A session, its deadlines and the events that tell of its change are one commit, guarded by the session's
+version: of two changes at the same moment, on whatever nodes, one is decided again on the outcome of the
+other. What follows from a change (signals, cutting media) is done after the commit and may be lost with the
+process; whoever comes back reads the truth from the store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Sequence
+from itertools import chain
+from typing import assert_never, cast
+
+from protocol import errors
+from protocol.errors import ProtocolError
+from protocol.fields import Role
+from protocol.frames import SessionView
+from relay import rows
+from relay.errors import Conflict, NotFound
+from relay.rows import Deadline, SessionCursor
+from relay.store import Store
+from relay.writes import Appended, Outcome, SetDeadline, Write
+from signaling.caller import Caller
+from signaling.sessions import core
+from signaling.sessions.commands import (
+    Agreed,
+    Announce,
+    CloseMedia,
+    Command,
+    Decision,
+    Drop,
+    End,
+    Join,
+    Leave,
+    Policy,
+    Rehost,
+    RemoveMedia,
+    Stop,
+)
+from signaling.sessions.countdowns import Countdowns
+from signaling.sessions.persistence import writes_of
+from signaling.sessions.ports import Ledger, MediaPlane, Signals
+from signaling.sessions.session import Session, countdown, from_row, view
+from signaling.timebase import Timebase
+
+ATTEMPTS = 16
+"""How often a change is decided again when others change the same session: more people than fit into one."""
+
+COUNTDOWN_MS = 60_000
+"""How often those in a session are told where its clock stands when nothing happens."""
+
+DAY_MS = 86_400_000
+PAGE = 256
+MANY = 1 << 20
+"""More running sessions than any deployment has: they are asked for at once, when a node starts."""
+
+
+class Sessions:
+    """The sessions of this deployment, as one node serves them.
+
+    Every method raises :exc:`ProtocolError` for what is refused and :exc:`relay.errors.StoreError` when the
+    store fails.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        ledger: Ledger,
+        signals: Signals,
+        media: MediaPlane,
+        timebase: Timebase,
+        policy: Policy,
+        deadline_set: Callable[[Deadline], None],
+    ) -> None:
+        self._store = store
+        self._ledger = ledger
+        self._signals = signals
+        self._media = media
+        self._timebase = timebase
+        self._policy = policy
+        self._deadline_set = deadline_set
+        self._joined: dict[str, set[str]] = {}  # sessions by connection of this node
+        self.countdowns = Countdowns(COUNTDOWN_MS)
+
+    # --- For people ---
+
+    async def get(self, caller: Caller, session_id: str) -> SessionView:
+        """How a session stands. ``no_such_session`` for who is not invited, as if it did not exist."""
+        session, _ = await self._as_invited(caller, session_id)
+        return view(session, self._timebase.now_ms())
+
+    async def join(self, caller: Caller, session_id: str) -> SessionView:
+        """Bring the caller's connection into a session.
+
+        ``session_not_open`` before its join window, ``session_over`` after its end, ``session_full``.
+        """
+        _, role = await self._as_invited(caller, session_id)
+        connection = _connection(caller)
+        self._joined.setdefault(connection, set()).add(session_id)
+        joined = await self._change(session_id, Join(caller.account, role, connection))
+        if connection not in self._joined:  # it was closed while the store was writing
+            joined = await self._change(session_id, Drop(frozenset({connection})))
+        return view(joined, self._timebase.now_ms())
+
+    async def leave(self, caller: Caller, session_id: str) -> SessionView:
+        """Take the caller's connection out of a session; with the account's last one the account is out."""
+        await self._as_invited(caller, session_id)
+        connection = _connection(caller)
+        left = await self._change(session_id, Leave(caller.account, connection))
+        self._joined.get(connection, set()).discard(session_id)
+        return view(left, self._timebase.now_ms())
+
+    async def end(self, caller: Caller, session_id: str) -> SessionView:
+        """End a session for everyone. ``forbidden`` for who is not a therapist of its room."""
+        _, role = await self._as_invited(caller, session_id)
+        if role != "therapist" or caller.role != "therapist":
+            raise ProtocolError(errors.FORBIDDEN, "only a therapist of the room ends its sessions")
+        ended = await self._change(session_id, End(caller.account))
+        return view(ended, self._timebase.now_ms())
+
+    async def joined(self, caller: Caller, session_id: str) -> Session:
+        """The session, if the caller's connection is in it. ``not_joined``, ``session_over``."""
+        session, _ = await self._as_invited(caller, session_id)
+        if session.over:
+            raise ProtocolError(errors.SESSION_OVER)
+        place = session.participant(caller.account)
+        if place is None or _connection(caller) not in place.connections:
+            raise ProtocolError(errors.NOT_JOINED)
+        return session
+
+    async def connection_closed(self, caller: Caller) -> None:
+        """A connection is gone: whoever has no other one in a session is absent from now on."""
+        connection = _connection(caller)
+        for session_id in self._joined.pop(connection, set()):
+            await self._change(session_id, Drop(frozenset({connection})))
+
+    # --- For back ends ---
+
+    async def create(self, agreed: Agreed, also: Callable[[Session], Sequence[Write]]) -> Session:
+        """Schedule a session; the writes of ``also`` go into the same commit.
+
+        ``session_times``, ``no_such_room``, ``no_such_member`` for an invited account that is none,
+        ``already_exists``.
+        """
+        members = {member.account for member in await self._store.members(agreed.room)}
+        if not members.issuperset(agreed.invited):
+            raise ProtocolError(errors.NO_SUCH_MEMBER, "an invited account is not a member of the room")
+        now_ms = self._timebase.now_ms()
+        decision = core.schedule(agreed, self._policy, now_ms)
+        writes = (*writes_of(None, decision, None, now_ms), *also(decision.session))
+        try:
+            outcomes = await self._ledger.commit(*writes)
+        except NotFound:
+            raise ProtocolError(errors.NO_SUCH_ROOM) from None
+        except Conflict:
+            raise ProtocolError(errors.ALREADY_EXISTS) from None
+        self._carry_out(decision, writes, outcomes)
+        return decision.session
+
+    async def find(self, session_id: str) -> Session:
+        """A session by its id. ``no_such_session``."""
+        return from_row(_existing(await self._store.session(session_id)))
+
+    async def of_room(self, room: str, after: SessionCursor | None, limit: int) -> tuple[Session, ...]:
+        """The sessions of a room by start, then id, beginning behind ``after``."""
+        return tuple(map(from_row, await self._store.sessions_of(room, after=after, limit=limit)))
+
+    async def stop(self, session_id: str) -> Session:
+        """Cancel a session, or end it if it is live; one that is over stays as it is."""
+        return await self._change(session_id, Stop())
+
+    async def evict(self, account: str, room: str) -> None:
+        """Take an account out of whatever is going on in a room, because it may not be there any more."""
+        # Nothing that began earlier is still going on: no session is longer than a day.
+        page = SessionCursor(self._timebase.now_ms() - 2 * DAY_MS, "")
+        while sessions := await self.of_room(room, page, PAGE):
+            for session in sessions:
+                if session.participant(account):
+                    await self._change(session.id, Leave(account, None))
+            page = SessionCursor(sessions[-1].starts_ms, sessions[-1].id)
+
+    # --- For the media plane and the clock ---
+
+    async def rehost(self, session_id: str) -> Session:
+        """Count up the generation of a session's media: another worker carries it from now on."""
+        return await self._change(session_id, Rehost())
+
+    async def fire(self, deadlines: Sequence[Deadline]) -> tuple[BaseException | None, ...]:
+        """Carry out deadlines, no two of the same session, and commit them in this order.
+
+        For each None, or why it has to be tried again. One that is stale changes nothing.
+        """
+        stored = await asyncio.gather(*(self._store.session(one.session) for one in deadlines))
+        pairs = zip(deadlines, stored, strict=True)
+        return tuple(
+            await asyncio.gather(*(self._elapse(*pair) for pair in pairs), return_exceptions=True)
+        )
+
+    async def recover(self) -> None:
+        """Take everyone whom an earlier life of this process has left in a session for absent from now on."""
+        running = await self._store.deadlines(due_before_ms=self._timebase.now_ms() + 2 * DAY_MS, limit=MANY)
+        for session_id in dict.fromkeys(one.session for one in running if one.kind != "window_opened"):
+            session = await self.find(session_id)
+            if left := frozenset(chain.from_iterable(one.connections for one in session.participants)):
+                await self._change(session_id, Drop(left))
+
+    async def remind(self) -> None:
+        """Send the countdowns that are due to those who are in the sessions."""
+        for session_id in self.countdowns.due(self._timebase.now_ms()):
+            row = await self._store.session(session_id)
+            if row is not None:
+                session = from_row(row)
+                self._announce(session, session.present)
+
+    # --- How a change is made ---
+
+    async def _as_invited(self, caller: Caller, session_id: str) -> tuple[Session, Role]:
+        """The session and the caller's role in its room, if the caller may know of it."""
+        caller.check_session(session_id)
+        session = await self.find(session_id)
+        members = await self._store.members(session.room)
+        member = next((one for one in members if one.account == caller.account), None)
+        elsewhere = caller.claims.room not in {None, session.room}
+        if member is None or elsewhere or not session.invites(caller.account):
+            raise ProtocolError(errors.NO_SUCH_SESSION)
+        return session, cast(Role, member.role)
+
+    async def _change(self, session_id: str, command: Command) -> Session:
+        row = await self._store.session(session_id)
+        return await self._commit(row, lambda session, now_ms: core.decide(session, command, now_ms))
+
+    async def _elapse(self, deadline: Deadline, row: rows.Session | None) -> None:
+        if row is not None:
+            await self._commit(row, lambda session, _: core.advance(session, deadline.due_ms))
+
+    async def _commit(
+        self, row: rows.Session | None, decide: Callable[[Session, int], Decision]
+    ) -> Session:
+        """Decide on the session as it stands until nobody else changes it at the same moment."""
+        for _ in range(ATTEMPTS):
+            stored = _existing(row)
+            before, now_ms = from_row(stored), self._timebase.now_ms()
+            decision = decide(before, now_ms)
+            writes = writes_of(before, decision, stored.version, now_ms)
+            try:
+                outcomes = await self._ledger.commit(*writes) if writes else ()
+            except Conflict:
+                row = await self._store.session(stored.id)
+                continue
+            self._carry_out(decision, writes, outcomes)
+            return decision.session
+        raise ProtocolError(errors.SESSION_CHANGED)
+
+    def _carry_out(self, decision: Decision, writes: Sequence[Write], outcomes: Sequence[Outcome]) -> None:
+        session = decision.session
+        for write in writes:
+            if isinstance(write, SetDeadline):
+                self._deadline_set(Deadline(write.session, write.kind, write.due_ms, write.version))
+        told = [outcome.audience for outcome in outcomes if isinstance(outcome, Appended)]
+        audience = [account for account in told[-1] if session.invites(account)] if told else session.present
+        for effect in dict.fromkeys(decision.effects):
+            match effect:
+                case Announce():
+                    self._announce(session, audience)
+                case CloseMedia():
+                    self._media.close(session.id)
+                case RemoveMedia(account):
+                    self._media.remove(session.id, account)
+                case _:
+                    assert_never(effect)
+
+    def _announce(self, session: Session, accounts: Collection[str]) -> None:
+        now_ms = self._timebase.now_ms()
+        if session.over or not session.present:
+            self.countdowns.forget(session.id)
+        else:
+            self.countdowns.told(session.id, now_ms)
+        self._signals.signal(session.room, accounts, countdown(session, now_ms), None)
+
+
+def _existing(row: rows.Session | None) -> rows.Session:
+    if row is None:
+        raise ProtocolError(errors.NO_SUCH_SESSION)
+    return row
+
+
+def _connection(caller: Caller) -> str:
+    if caller.connection is None:
+        raise ProtocolError(errors.FORBIDDEN, "only a connection takes part in sessions")
+    return caller.connection
