@@ -1,0 +1,152 @@
+"""The rules of the house that import-linter cannot see.
+
+A *core* decides: it takes time and chance as arguments, and returns what is to be done. A *shell* does it.
+Only shells have ``async def``, clocks, randomness, sockets, files, threads and processes. Every module is a
+core unless it is named here; ``__main__`` modules start programs and are shells. A port is neither: it only
+declares what its shells do.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("protocol", "config", "rtc", "relay", "signaling")
+
+SHELLS = frozenset(
+    {
+        "config/commands.py",
+        "config/loading.py",
+        "relay/bus/local.py",
+        "rtc/datagrams.py",
+        "signaling/door/acks.py",
+        "signaling/door/feed.py",
+        "signaling/door/timers.py",
+        "signaling/door/writer.py",
+        "signaling/sessions/clock.py",
+        "signaling/sessions/service.py",
+        "signaling/timebase.py",
+    }
+)
+
+# What a core imports nevertheless, because it uses only the part that computes.
+PURE_PARTS = frozenset(
+    {
+        ("rtc/address.py", "import socket"),  # inet_pton, inet_ntop
+    }
+)
+
+MAX_LINES = 600
+
+WORLD = frozenset(
+    {
+        "aiohttp",
+        "asyncio",
+        "fcntl",
+        "mmap",
+        "multiprocessing",
+        "os",
+        "pathlib",
+        "queue",
+        "random",
+        "secrets",
+        "select",
+        "selectors",
+        "shutil",
+        "signal",
+        "socket",
+        "sqlite3",
+        "ssl",
+        "subprocess",
+        "tempfile",
+        "threading",
+        "time",
+        "uvloop",
+        "websockets",
+    }
+)
+"""Modules through which a program reaches the world outside its arguments."""
+
+# Calls that do the same without an import of their own.
+WORLDLY_CALLS = frozenset({"open", "input", "print"})
+WORLDLY_METHODS = frozenset(
+    {"now", "utcnow", "today", "uuid1", "uuid4", "read_text", "read_bytes", "write_text"}
+)
+
+
+def modules(*folders: str) -> list[str]:
+    return sorted(str(path.relative_to(ROOT)) for folder in folders for path in (ROOT / folder).rglob("*.py"))
+
+
+CORES = [name for name in modules(*PACKAGES) if name not in SHELLS and not name.endswith("__main__.py")]
+
+
+def worldly(tree: ast.Module) -> Iterator[str]:
+    """What in a module only a shell may have, as ``line: what``."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.AsyncFunctionDef(name=name) if not _declares(node):
+                yield f"{node.lineno}: async def {name}"
+            case ast.Import(names=names):
+                yield from (
+                    f"{node.lineno}: import {each.name}" for each in names if _root(each.name) in WORLD
+                )
+            case ast.ImportFrom(module=str(module)) if _root(module) in WORLD:
+                yield f"{node.lineno}: from {module} import"
+            case ast.Call(func=ast.Name(id=name)) if name in WORLDLY_CALLS:
+                yield f"{node.lineno}: {name}()"
+            case ast.Call(func=ast.Attribute(attr=name)) if name in WORLDLY_METHODS:
+                yield f"{node.lineno}: .{name}()"
+            case _:
+                pass
+
+
+def _declares(function: ast.AsyncFunctionDef) -> bool:
+    """Whether the function has no body but a docstring or ``...``, as in a Protocol."""
+    (first, *rest) = function.body
+    return not rest and isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+
+
+def _root(module: str) -> str:
+    return module.partition(".")[0]
+
+
+@pytest.mark.parametrize("name", CORES)
+def test_a_core_does_not_reach_the_world(name: str) -> None:
+    found = worldly(ast.parse((ROOT / name).read_text()))
+    assert [each for each in found if (name, each.partition(": ")[2]) not in PURE_PARTS] == []
+
+
+@pytest.mark.parametrize("name", sorted(SHELLS))
+def test_a_shell_is_one(name: str) -> None:
+    assert list(worldly(ast.parse((ROOT / name).read_text()))) != []
+
+
+@pytest.mark.parametrize("name", modules(*PACKAGES, "loadtest", "web", "docs", "tests"))
+def test_a_module_can_be_read_in_one_sitting(name: str) -> None:
+    assert len((ROOT / name).read_text().splitlines()) <= MAX_LINES
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "async def go(): return 1",
+        "import time",
+        "import os.path",
+        "from random import random",
+        "from asyncio import Queue",
+        "open('x')",
+        "from uuid import uuid4\nuuid4()\nuuid.uuid4()",
+        "datetime.now()",
+    ],
+)
+def test_the_rule_sees(text: str) -> None:
+    assert list(worldly(ast.parse(text)))
+
+
+def test_the_rule_lets_a_core_be() -> None:
+    assert not list(worldly(ast.parse("import datetime\ndef due(now): return now\nasync def port(): ...")))
