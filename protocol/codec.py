@@ -58,8 +58,16 @@ _BODY: msgspec.msgpack.Decoder[EventBody] = msgspec.msgpack.Decoder(EventBody)
 _PLACE = re.compile(r" - at `(\$[^`]*)`$")
 _EXPECTED = re.compile(
     r"^(Expected `[^`]+`(?: (?:of length )?[<>=]+ -?[0-9.]+)?(?:, got `[a-z]+`)?"
-    r"|Object missing required field `\w+`)"
+    r"|Object missing required field `\w+`|Object contains unknown field `\w{1,64}`)"
 )
+
+
+def explain(error: msgspec.ValidationError) -> str:
+    """What is wrong with a value and where, without quoting it."""
+    reason = str(error)
+    place, expected = _PLACE.search(reason), _EXPECTED.match(reason)
+    problem = expected.group(1) if expected else "the value is not valid"
+    return f"{problem} at `{place.group(1) if place else '$'}`"
 
 
 class Decoder(Generic[FrameT]):
@@ -90,24 +98,22 @@ class Decoder(Generic[FrameT]):
         try:
             return self._frame(data)
         except msgspec.ValidationError as error:
-            raise self._refusal(data, str(error)) from None
+            raise self._refusal(data, error) from None
         except RecursionError:
             raise ProtocolError(errors.TOO_DEEP) from None
         # UnicodeError: text that is not UTF-8; ValueError covers msgspec's own and number conversions.
         except (msgspec.MsgspecError, UnicodeError, ValueError):
             raise ProtocolError(errors.MALFORMED) from None
 
-    def _refusal(self, data: bytes | str, reason: str) -> ProtocolError:
+    def _refusal(self, data: bytes | str, error: msgspec.ValidationError) -> ProtocolError:
         request_id = self._request_id(data)
-        place = _PLACE.search(reason)
+        place = _PLACE.search(str(error))
         where = place.group(1) if place else "$"
         if where == "$.op":
             return ProtocolError(errors.UNKNOWN_OP, request_id=request_id)
-        expected = _EXPECTED.match(reason)
         if request_id is None and where == "$":
             return ProtocolError(errors.MALFORMED)
-        detail = expected.group(1) if expected else "the value is not valid"
-        return ProtocolError(errors.INVALID_FIELD, f"{detail} at `{where}`", request_id=request_id)
+        return ProtocolError(errors.INVALID_FIELD, explain(error), request_id=request_id)
 
     def _request_id(self, data: bytes | str) -> int | None:
         try:

@@ -53,7 +53,16 @@ class SessionBody(_Body, frozen=True, tag="session"):
     session: SessionId
     """Which session."""
     change: Literal[
-        "scheduled", "opened", "joined", "left", "live", "overrun", "modality", "ended", "cancelled", "no_show"
+        "scheduled",
+        "opened",
+        "joined",
+        "left",
+        "live",
+        "overrun",
+        "modality",
+        "ended",
+        "cancelled",
+        "no_show",
     ]
     """What happened."""
     state: SessionState
