@@ -113,10 +113,6 @@ def verify(
     ``max_lifetime`` a token that has more seconds left than that is refused. Raises
     :exc:`ProtocolError` of a ``token_*`` kind, which never quotes the token.
     """
-    if not token:
-        raise ProtocolError(errors.TOKEN_MISSING)
-    if len(token) > MAX_TOKEN_BYTES:
-        raise ProtocolError(errors.TOKEN_MALFORMED, f"the token is longer than {MAX_TOKEN_BYTES} bytes")
     header, issuer = _unverified(token)
     payload = _signed_payload(token, header, keys.get(issuer, ()))
     claims = _claims(payload)
@@ -129,8 +125,20 @@ def verify(
     return claims
 
 
+def issuer_of(token: str) -> str:
+    """The issuer that a token names, unproven: good for finding its keys, and for nothing else.
+
+    Raises :exc:`ProtocolError` ``token_missing`` or ``token_malformed``.
+    """
+    return _unverified(token)[1]
+
+
 def _unverified(token: str) -> tuple[dict[str, Any], str]:
     """Header and issuer as the token claims them: good for choosing a key, and for nothing else."""
+    if not token:
+        raise ProtocolError(errors.TOKEN_MISSING)
+    if len(token) > MAX_TOKEN_BYTES:
+        raise ProtocolError(errors.TOKEN_MALFORMED, f"the token is longer than {MAX_TOKEN_BYTES} bytes")
     try:
         parts = jwt.decode_complete(token, options={"verify_signature": False})
     except (jwt.PyJWTError, UnicodeError, ValueError, RecursionError):
