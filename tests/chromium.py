@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import ctypes
 import json
 import os
 import shutil
@@ -251,6 +252,7 @@ class Chromium:
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
             start_new_session=True,  # its helpers form a group that is ended as one
+            preexec_fn=_end_with_parent,
         )
         try:
             address = await self._address(Path(self._profile.name) / "DevToolsActivePort")
@@ -310,6 +312,12 @@ class Chromium:
                 return f"ws://127.0.0.1:{lines[0]}{lines[1]}"
             await asyncio.sleep(0.025)
         raise PageError("the browser did not open its DevTools port within 30 s")
+
+
+def _end_with_parent() -> None:
+    """In the new process: be killed when the tests are, so that no browser is ever left behind."""
+    pr_set_pdeathsig = 1  # linux/prctl.h
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
 
 
 def _executable() -> str:

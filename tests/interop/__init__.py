@@ -1,0 +1,1 @@
+"""Real peers: browsers and stock libraries against the real server."""

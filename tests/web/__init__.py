@@ -1,0 +1,1 @@
+"""The browser client: its modules in a real browser, against scripted servers."""

@@ -1,0 +1,141 @@
+"""A server that does what a test tells it to, frame by frame, and serves the real pages to a real browser.
+
+Frames are packed with the ``msgpack`` package: what the browser's own codec sends and takes is so checked by
+a stranger's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from types import TracebackType
+from typing import Any, Self
+
+import msgpack
+from aiohttp import WSMsgType, web
+
+import web as web_package
+
+Frame = dict[str, Any]
+
+# As strict as a server should be: what the pages need beyond this would be a fault in them.
+POLICY = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'"
+
+LIMITS = {
+    "frame_bytes": 262144,
+    "message_bytes": 98304,
+    "signal_bytes": 16384,
+    "requests_in_flight": 100,
+    "requests_per_second": 50.0,
+    "requests_burst": 100,
+    "unacked_events": 256,
+    "unacked_bytes": 1048576,
+    "ping_ms": 25000,
+}
+
+
+class Peer:
+    """One WebSocket of a browser, seen from the server."""
+
+    def __init__(self, socket: web.WebSocketResponse) -> None:
+        self._socket = socket
+        self.closed = asyncio.Event()
+
+    async def receive(self, op: str | None = None) -> Frame:
+        """The next frame; with ``op``, the next of that kind, whatever comes before it."""
+        while True:
+            message = await asyncio.wait_for(self._socket.receive(), 10)
+            if message.type not in {WSMsgType.BINARY, WSMsgType.TEXT}:
+                raise ConnectionError(f"the browser closed: {message.type.name}")
+            unpack = msgpack.unpackb if message.type is WSMsgType.BINARY else json.loads
+            frame: Frame = unpack(message.data)
+            if op is None or frame["op"] == op:
+                return frame
+
+    async def send(self, op: str, **fields: Any) -> None:
+        """Send one frame."""
+        frame = {"op": op, **fields}
+        if self._socket.ws_protocol == "rapport.v1.json":
+            await self._socket.send_str(json.dumps(frame))
+        else:
+            await self._socket.send_bytes(msgpack.packb(frame))
+
+    async def welcome(self, *rooms: Frame, **fields: Any) -> Frame:
+        """Take ``hello``, answer it, and return it."""
+        hello = await self.receive("hello")
+        answer = {"connection": "c1", "version": 1, "server_now_ms": 1_800_000_000_000, "account": "ann"}
+        await self.send(
+            "welcome", **{**answer, "role": "client", "limits": LIMITS, "rooms": list(rooms), **fields}
+        )
+        return hello
+
+    async def answer(self, op: str, **result: Any) -> Frame:
+        """Take the next request of this kind, say ``ok``, and return it."""
+        request = await self.receive(op)
+        await self.send("ok", id=request["id"], **({"result": result} if result else {}))
+        return request
+
+    async def refuse(self, request: Frame, name: str, **fields: Any) -> None:
+        """Say ``error`` to a request."""
+        error = {"code": 1, "name": name, "temporary": False, "detail": "no", "hint": "none", **fields}
+        await self.send("error", id=request["id"], **error)
+
+    async def close(self, code: int) -> None:
+        """Close the WebSocket with a code."""
+        await self._socket.close(code=code)
+
+    def cut(self) -> None:
+        """End the connection without a word, as a network does."""
+        transport = self._socket._req.transport if self._socket._req else None
+        if transport is not None:
+            transport.abort()
+
+
+class ScriptedServer:
+    """Serves ``web`` under ``/app/`` and hands every WebSocket at ``/v1/connect`` to the test."""
+
+    def __init__(self) -> None:
+        self._arrivals: asyncio.Queue[Peer] = asyncio.Queue()
+        self._peers: list[Peer] = []
+        self.protocols: tuple[str, ...] = ("rapport.v1.msgpack", "rapport.v1.json")
+        app = web.Application()
+        app.router.add_get("/v1/connect", self._connect)
+        app.router.add_get("/blank", self._blank)
+        app.router.add_static("/app", str(web_package.STATIC))
+        app.on_response_prepare.append(self._guard)
+        self._runner = web.AppRunner(app, shutdown_timeout=0)
+        self.url = ""
+
+    async def __aenter__(self) -> Self:
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for peer in self._peers:
+            peer.closed.set()
+        await self._runner.cleanup()
+
+    async def accept(self) -> Peer:
+        """The next WebSocket that a browser opens."""
+        return await asyncio.wait_for(self._arrivals.get(), 10)
+
+    async def _connect(self, request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse(protocols=self.protocols, autoclose=False)
+        await socket.prepare(request)
+        peer = Peer(socket)
+        self._peers.append(peer)
+        self._arrivals.put_nowait(peer)
+        await peer.closed.wait()  # the handler's end would be the end of the socket
+        return socket
+
+    async def _blank(self, _: web.Request) -> web.Response:
+        html = "<!doctype html><title>blank</title><link rel=icon href=/app/icon.svg>"
+        return web.Response(text=html, content_type="text/html")
+
+    async def _guard(self, _: web.Request, response: web.StreamResponse) -> None:
+        response.headers["Content-Security-Policy"] = POLICY

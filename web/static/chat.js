@@ -1,0 +1,65 @@
+/** The list of messages and the field they are written in. A message is shown once, however often it comes. */
+
+const time = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
+const STATES = { pending: "Sending…", failed: "Not sent", sent: "" };
+
+export class Chat {
+  #list = document.getElementById("messages");
+  #items = new Map(); // mid -> list item
+  #field = document.getElementById("text");
+
+  /** `submit(text)` gets what was written; the field is emptied when it returns true. */
+  constructor(submit) {
+    const form = document.getElementById("compose");
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      const text = this.#field.value.trim();
+      if (text && submit(text)) this.#field.value = "";
+      this.#fit();
+    });
+    this.#field.addEventListener("input", () => this.#fit());
+    this.#field.addEventListener("keydown", (event) => {
+      // Enter sends and Shift+Enter breaks the line; while a word is being composed, Enter only ends the word.
+      if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+      event.preventDefault();
+      form.requestSubmit();
+    });
+  }
+
+  /** Show a message, or what is now known of it; whether it is new. `offset` is its place once it has one. */
+  put({ mid, text, author, mine, state = "sent", atMs = null, offset = Infinity }) {
+    const known = this.#items.get(mid);
+    const item = known ?? this.#create(mid, { text, author, mine });
+    if (known === undefined || offset < Number(item.dataset.offset)) this.#place(item, offset);
+    item.dataset.state = state;
+    item.querySelector(".state").textContent = STATES[state];
+    if (atMs !== null) item.querySelector("time").textContent = time.format(atMs);
+    return known === undefined;
+  }
+
+  #create(mid, { text, author, mine }) {
+    const item = document.createElement("li");
+    item.className = mine ? "mine" : "theirs";
+    item.innerHTML = `
+      <span class="author"></span><p class="body"></p>
+      <span class="meta"><time></time><span class="state"></span></span>`;
+    item.querySelector(".author").textContent = author;
+    item.querySelector(".body").textContent = text;
+    this.#items.set(mid, item);
+    return item;
+  }
+
+  /** The order of the log; what has no place in it yet stands at the end. */
+  #place(item, offset) {
+    const atEnd = this.#list.scrollHeight - this.#list.scrollTop - this.#list.clientHeight < 40;
+    item.dataset.offset = String(offset);
+    const next = [...this.#list.children].find((other) => other !== item && Number(other.dataset.offset) > offset);
+    this.#list.insertBefore(item, next ?? null);
+    if (atEnd || item.classList.contains("mine")) this.#list.scrollTop = this.#list.scrollHeight;
+  }
+
+  #fit() {
+    this.#field.style.height = "auto";
+    this.#field.style.height = `${Math.min(this.#field.scrollHeight, 120)}px`;
+  }
+}

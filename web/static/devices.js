@@ -1,0 +1,104 @@
+/**
+ * The camera and the microphone of this device.
+ *
+ * A camera that is switched off is let go of, so that its light goes out; a microphone that is muted stays open,
+ * so that it is back within a word.
+ */
+
+const CONSTRAINTS = {
+  audio: { echoCancellation: true, noiseSuppression: true, autoGainControl: true },
+  video: { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30, max: 30 }, facingMode: "user" },
+};
+
+export class Devices {
+  tracks = { audio: null, video: null };
+  problems = { audio: null, video: null }; // names of the browser's errors
+  #onChange;
+
+  /** `onChange(kind, track)` follows every track that comes or goes. */
+  constructor(onChange) {
+    this.#onChange = onChange;
+  }
+
+  /** Ask for these kinds, together so that the browser asks once, then one by one if that failed. */
+  async open(kinds) {
+    const missing = kinds.filter((kind) => this.tracks[kind] === null);
+    if (missing.length === 0 || (await this.#ask(missing))) return;
+    if (missing.length > 1) for (const kind of missing) await this.#ask([kind]);
+  }
+
+  /** Whether this kind is being sent now. */
+  active(kind) {
+    return this.tracks[kind]?.enabled ?? false;
+  }
+
+  /** Mute the microphone, or open it again. */
+  async setMicrophone(on) {
+    if (on && this.tracks.audio === null) await this.open(["audio"]);
+    if (this.tracks.audio) this.tracks.audio.enabled = on;
+  }
+
+  /** Switch the camera on or off. */
+  async setCamera(on) {
+    if (on) await this.open(["video"]);
+    else this.#drop("video");
+  }
+
+  /** Let go of everything. */
+  close() {
+    for (const kind of Object.keys(this.tracks)) this.#drop(kind);
+  }
+
+  async #ask(kinds) {
+    try {
+      // Without https there is no `mediaDevices` at all.
+      if (!navigator.mediaDevices) throw new DOMException("not a secure page", "SecurityError");
+      const wanted = Object.fromEntries(kinds.map((kind) => [kind, CONSTRAINTS[kind]]));
+      const stream = await navigator.mediaDevices.getUserMedia(wanted);
+      for (const track of stream.getTracks()) this.#take(track);
+      return true;
+    } catch (error) {
+      for (const kind of kinds) this.problems[kind] = error.name;
+      return false;
+    }
+  }
+
+  #take(track) {
+    const { kind } = track;
+    this.#drop(kind);
+    this.tracks[kind] = track;
+    this.problems[kind] = null;
+    track.onended = () => {
+      if (this.tracks[kind] !== track) return;
+      this.problems[kind] = "NotFoundError"; // unplugged, or taken away in the browser's settings
+      this.#drop(kind);
+    };
+    this.#onChange(kind, track);
+  }
+
+  #drop(kind) {
+    const track = this.tracks[kind];
+    if (track === null) return;
+    this.tracks[kind] = null;
+    track.stop();
+    this.#onChange(kind, null);
+  }
+}
+
+/** How loud a track is right now, again and again: `show(level)` from 0 to 1. The function returned stops it. */
+export function meter(track, show) {
+  const context = new AudioContext();
+  const analyser = new AnalyserNode(context, { fftSize: 512 });
+  context.createMediaStreamSource(new MediaStream([track])).connect(analyser);
+  const samples = new Float32Array(analyser.fftSize);
+  const timer = setInterval(() => {
+    analyser.getFloatTimeDomainData(samples);
+    const power = samples.reduce((sum, sample) => sum + sample * sample, 0) / samples.length;
+    // From -50 dB, a quiet room, to -10 dB, a loud voice.
+    show(Math.min(1, Math.max(0, (10 * Math.log10(power + 1e-10) + 50) / 40)));
+  }, 100);
+  return () => {
+    clearInterval(timer);
+    context.close();
+  };
+}

@@ -1,0 +1,176 @@
+/** The page as the person sees it: it shows what it is told and says which button was pressed, and knows no more. */
+
+import { LAYOUT } from "./layout.js";
+
+const SECTIONS = ["lobby", "room", "farewell"];
+const byId = (id) => document.getElementById(id);
+
+export class View {
+  #tiles = new Map();
+
+  /** `act(name)` is called with the `data-action` of the button pressed. */
+  constructor(root, act) {
+    root.innerHTML = LAYOUT;
+    root.addEventListener("click", ({ target }) => {
+      const button = target.closest("[data-action]");
+      if (button) act(button.dataset.action);
+    });
+    document.addEventListener("keydown", ({ key }) => {
+      if (key === "Escape" && byId("chat").contains(document.activeElement)) act("chat");
+    });
+  }
+
+  /** Show one of the sections, and take keyboard and screen reader there. */
+  show(section) {
+    if (!byId(section).hidden) return;
+    for (const id of SECTIONS) byId(id).hidden = id !== section;
+    document.body.dataset.section = section;
+    byId(section).querySelector("h1").focus();
+  }
+
+  /** Say something to people who do not see the page. */
+  announce(text) {
+    byId("announcer").textContent = text;
+  }
+
+  connection({ tone, text }) {
+    setText(byId("connection"), text);
+    byId("connection").dataset.tone = tone;
+  }
+
+  clock(text, tone = "calm") {
+    setText(byId("clock"), text);
+    byId("clock").dataset.tone = tone;
+  }
+
+  /** Something went wrong: `{text, advice}`, with the label of a button that mends it if there is one. */
+  notice(words, remedy = "") {
+    setText(byId("notice-text"), words ? `${words.text} ${words.advice}` : "");
+    byId("notice").hidden = !words;
+    byId("remedy").textContent = remedy;
+    byId("remedy").hidden = !remedy;
+  }
+
+  lobby({ title, when, before, ready }) {
+    setText(byId("lobby-title"), title);
+    setText(byId("when"), when);
+    setText(byId("before"), before);
+    byId("join").disabled = !ready;
+  }
+
+  farewell({ title, text, again = "" }) {
+    setText(byId("farewell-title"), title);
+    setText(byId("farewell-text"), text);
+    byId("again").textContent = again;
+    byId("again").hidden = !again;
+    this.show("farewell");
+  }
+
+  /** Which media the session has: a chat session shows no camera, an audio session no picture. */
+  modality(modality) {
+    document.body.dataset.modality = modality;
+  }
+
+  waiting(text) {
+    setText(byId("waiting"), text);
+    byId("waiting").hidden = !text;
+  }
+
+  /** One's own picture, or null, with what stands in its place. */
+  self(track, veil) {
+    const stream = track ? new MediaStream([track]) : null;
+    for (const video of document.querySelectorAll("video.self")) {
+      if (video.srcObject?.getTracks()[0] !== track) video.srcObject = stream;
+    }
+    for (const element of document.querySelectorAll('[data-veil="self"]')) setVeil(element, track ? "" : veil);
+  }
+
+  /** Whether microphone and camera are on. */
+  toggles({ microphone, camera }) {
+    setToggle("microphone", microphone, microphone ? "Mute" : "Unmute");
+    setToggle("camera", camera, camera ? "Camera off" : "Camera on");
+  }
+
+  level(value) {
+    byId("level").style.transform = `scaleX(${value.toFixed(2)})`;
+  }
+
+  /** Someone's stream, or null when nothing comes from them any more. */
+  person(account, name, stream) {
+    if (stream === null) {
+      this.#tiles.get(account)?.remove();
+      this.#tiles.delete(account);
+      return;
+    }
+    const tile = this.#tiles.get(account) ?? this.#addTile(account);
+    tile.querySelector("video").srcObject = stream;
+    setText(tile.querySelector(".name"), name);
+  }
+
+  /** What stands in the place of someone's picture, and whether their microphone is muted. */
+  personState(account, { veil, muted }) {
+    const tile = this.#tiles.get(account);
+    if (!tile) return;
+    setVeil(tile.querySelector(".veil"), veil);
+    tile.querySelector(".muted").hidden = !muted;
+  }
+
+  /** Open or close the chat; whether it is open now. */
+  toggleChat(open = !this.chatOpen) {
+    document.body.dataset.chat = open ? "open" : "closed";
+    for (const button of document.querySelectorAll('[aria-controls="chat"]')) button.ariaExpanded = String(open);
+    if (open) byId("text").focus();
+    else document.querySelector('[aria-controls="chat"]').focus();
+    return open;
+  }
+
+  get chatOpen() {
+    return document.body.dataset.chat === "open";
+  }
+
+  unread(count) {
+    byId("unread").hidden = count === 0;
+    byId("unread").textContent = String(count);
+    byId("unread").ariaLabel = `${count} unread`;
+  }
+
+  /** Ask a therapist what leaving means: "stay", "leave" or "end". */
+  askHowToLeave() {
+    const dialog = byId("leaving");
+    dialog.returnValue = "stay";
+    dialog.showModal();
+    return new Promise((resolve) => {
+      dialog.addEventListener("close", () => resolve(dialog.returnValue), { once: true });
+    });
+  }
+
+  #addTile(account) {
+    const tile = document.createElement("figure");
+    tile.className = "person";
+    tile.innerHTML = `
+      <video autoplay playsinline></video>
+      <div class="veil" hidden></div>
+      <figcaption><span class="name"></span><span class="muted" hidden> · muted</span></figcaption>`;
+    byId("people").append(tile);
+    this.#tiles.set(account, tile);
+    return tile;
+  }
+}
+
+/** Change a text only when it differs: screen readers read out every change. */
+function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+function setVeil(element, text) {
+  setText(element, text);
+  element.hidden = !text;
+}
+
+function setToggle(action, on, label) {
+  for (const button of document.querySelectorAll(`[data-action="${action}"]`)) {
+    button.dataset.on = String(on);
+    setText(button.querySelector(".label"), label);
+    button.ariaLabel = action === "microphone" ? `${label} microphone` : `Turn ${label.toLowerCase()}`;
+  }
+}
