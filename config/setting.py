@@ -24,8 +24,7 @@ class Meaning:
     """What a field says about itself beyond its type and its default."""
 
     doc: str
-    at_least: float | None
-    at_most: float | None
+    between: tuple[float, float] | None
     secret: bool
     file: bool
     default_is: str | None
@@ -57,8 +56,7 @@ def setting(
     default: T,
     doc: str,
     *,
-    at_least: float | None = None,
-    at_most: float | None = None,
+    between: tuple[float, float] | None = None,
     secret: bool = False,
     file: bool = False,
     default_is: str | None = None,
@@ -66,11 +64,11 @@ def setting(
 ) -> T:
     """A dataclass field that is a setting.
 
-    ``at_least`` and ``at_most`` bound numbers, in the unit that the field's name ends in. A ``secret`` is
-    never shown and never taken from a flag; a ``file`` must be readable when the settings are loaded;
-    ``default_is`` describes a default that depends on the machine.
+    ``between`` has the bounds of a number, both included, in the unit that the field's name ends in. A
+    ``secret`` is never shown and never taken from a flag; a ``file`` must be readable when the settings are
+    loaded; ``default_is`` describes a default that depends on the machine.
     """
-    meaning = Meaning(doc, at_least, at_most, secret, file, default_is, check)
+    meaning = Meaning(doc, between, secret, file, default_is, check)
     if isinstance(default, Mapping):
         declared: object = dataclasses.field(
             default_factory=lambda: MappingProxyType(default), repr=not secret, metadata={_KEY: meaning}

@@ -22,7 +22,7 @@ class ServerSettings:
     """The front door: one port for HTTP, WebSocket, pages and metrics."""
 
     host: str = setting("0.0.0.0", "Address to listen on.", check=checks.host)  # noqa: S104 - a server serves
-    port: int = setting(8080, "TCP port to listen on; 0 lets the system choose.", at_least=0, at_most=65535)
+    port: int = setting(8080, "TCP port to listen on; 0 lets the system choose.", between=(0, 65535))
     public_url: str | None = setting(
         None,
         "Where clients reach this server when a proxy stands before it.",
@@ -36,7 +36,7 @@ class ServerSettings:
         (), "Web origins, besides the server's own, whose pages may connect.", check=checks.origins
     )
     shutdown_seconds: float = setting(
-        20.0, "How long a stop waits for connections and sessions to be handed over.", at_least=0, at_most=600
+        20.0, "How long a stop waits for connections and sessions to be handed over.", between=(0, 600)
     )
     uvloop: bool = setting(True, "Whether to run on uvloop; off gives asyncio's own event loop.")
 
@@ -45,59 +45,48 @@ class ServerSettings:
 class LimitSettings:
     """What one connection or account may ask of the server. Those that clients need are told in `welcome`."""
 
-    frame_bytes: int = setting(256 * KIB, "Largest WebSocket message.", at_least=4 * KIB, at_most=16 * MIB)
-    message_bytes: int = setting(96 * KIB, "Largest content of a message.", at_least=KIB, at_most=8 * MIB)
-    signal_bytes: int = setting(16 * KIB, "Largest body of a signal.", at_least=256, at_most=MIB)
-    http_body_bytes: int = setting(
-        64 * KIB, "Largest body of an HTTP request.", at_least=KIB, at_most=16 * MIB
-    )
+    frame_bytes: int = setting(256 * KIB, "Largest WebSocket message.", between=(4 * KIB, 16 * MIB))
+    message_bytes: int = setting(96 * KIB, "Largest content of a message.", between=(KIB, 8 * MIB))
+    signal_bytes: int = setting(16 * KIB, "Largest body of a signal.", between=(256, MIB))
+    http_body_bytes: int = setting(64 * KIB, "Largest body of an HTTP request.", between=(KIB, 16 * MIB))
     requests_in_flight: int = setting(
-        100, "Requests of a connection that may wait for their replies.", at_least=1, at_most=10_000
+        100, "Requests of a connection that may wait for their replies.", between=(1, 10_000)
     )
     requests_per_second: float = setting(
-        50.0, "Frames per second that a connection may send for long.", at_least=0.1, at_most=1_000_000
+        50.0, "Frames per second that a connection may send for long.", between=(0.1, 1_000_000)
     )
     requests_burst: int = setting(
-        200, "Frames that a connection may send at once after a pause.", at_least=1, at_most=1_000_000
+        200, "Frames that a connection may send at once after a pause.", between=(1, 1_000_000)
     )
     account_requests_per_second: float = setting(
-        100.0, "The same for all connections of an account together.", at_least=0.1, at_most=1_000_000
+        100.0, "The same for all connections of an account together.", between=(0.1, 1_000_000)
     )
     account_requests_burst: int = setting(
-        400, "The same for all connections of an account together.", at_least=1, at_most=1_000_000
+        400, "The same for all connections of an account together.", between=(1, 1_000_000)
     )
-    connections: int = setting(
-        20_000, "WebSocket connections of the whole server.", at_least=1, at_most=1_000_000
-    )
-    connections_per_account: int = setting(
-        20, "WebSocket connections of one account.", at_least=1, at_most=10_000
-    )
+    connections: int = setting(20_000, "WebSocket connections of the whole server.", between=(1, 1_000_000))
+    connections_per_account: int = setting(20, "WebSocket connections of one account.", between=(1, 10_000))
     hello_seconds: float = setting(
-        10.0, "How long a new connection may wait with its `hello`.", at_least=0.1, at_most=300
+        10.0, "How long a new connection may wait with its `hello`.", between=(0.1, 300)
     )
-    ping_seconds: float = setting(
-        25.0, "How often a connection is pinged, on average.", at_least=0.1, at_most=600
-    )
+    ping_seconds: float = setting(25.0, "How often a connection is pinged, on average.", between=(0.1, 600))
     pong_seconds: float = setting(
         20.0,
         "How long the answer to a ping may take before the connection is closed.",
-        at_least=0.1,
-        at_most=600,
+        between=(0.1, 600),
     )
     stall_seconds: float = setting(
-        10.0, "How long a socket may take no byte before it is closed.", at_least=0.1, at_most=600
+        10.0, "How long a socket may take no byte before it is closed.", between=(0.1, 600)
     )
     signal_seconds: float = setting(
-        10.0, "How old a waiting signal may become before it is dropped.", at_least=0.1, at_most=600
+        10.0, "How old a waiting signal may become before it is dropped.", between=(0.1, 600)
     )
-    unacked_events: int = setting(
-        256, "Events sent to a connection ahead of its `ack`.", at_least=1, at_most=65_536
-    )
+    unacked_events: int = setting(256, "Events sent to a connection ahead of its `ack`.", between=(1, 65_536))
     unacked_bytes: int = setting(
-        MIB, "Bytes of events sent to a connection ahead of its `ack`.", at_least=4 * KIB, at_most=256 * MIB
+        MIB, "Bytes of events sent to a connection ahead of its `ack`.", between=(4 * KIB, 256 * MIB)
     )
     outbox_bytes: int = setting(
-        MIB, "Bytes waiting to be written to a connection.", at_least=4 * KIB, at_most=256 * MIB
+        MIB, "Bytes waiting to be written to a connection.", between=(4 * KIB, 256 * MIB)
     )
 
 
@@ -124,24 +113,23 @@ class MediaSettings:
     """The media workers: processes that forward audio and video."""
 
     workers: int = setting(
-        1, "Worker processes.", at_least=1, at_most=256, default_is="the cores less one, at least 1"
+        1, "Worker processes.", between=(1, 256), default_is="the cores less one, at least 1"
     )
     host: str = setting("0.0.0.0", "IP address to take media on.", check=checks.address)  # noqa: S104 - a server serves
     port: int = setting(
         40_000,
         "UDP port of the first worker, the next has the next; 0 lets the system choose.",
-        at_least=0,
-        at_most=65535,
+        between=(0, 65535),
     )
     announce: tuple[str, ...] = setting(
         (), "IP addresses under which clients reach the workers.", check=checks.addresses
     )
     consent_seconds: float = setting(
-        30.0, "Silence after which a participant's path counts as gone (RFC 7675).", at_least=5, at_most=300
+        30.0, "Silence after which a participant's path counts as gone (RFC 7675).", between=(5, 300)
     )
-    max_participants: int = setting(8, "People in one session.", at_least=2, at_most=8)
+    max_participants: int = setting(8, "People in one session.", between=(2, 8))
     request_timeout_seconds: float = setting(
-        5.0, "How long a worker may take to answer the server.", at_least=0.1, at_most=60
+        5.0, "How long a worker may take to answer the server.", between=(0.1, 60)
     )
 
 
@@ -150,14 +138,14 @@ class SessionSettings:
     """What holds for sessions unless they say otherwise."""
 
     join_window_seconds: float = setting(
-        600.0, "How long before its start a session can be joined.", at_least=0, at_most=DAY_SECONDS
+        600.0, "How long before its start a session can be joined.", between=(0, DAY_SECONDS)
     )
     grace_seconds: float = setting(
-        90.0, "Absence that is bridged and not counted as leaving.", at_least=0, at_most=3600
+        90.0, "Absence that is bridged and not counted as leaving.", between=(0, 3600)
     )
-    min_minutes: float = setting(5.0, "Shortest length of a session.", at_least=0.05, at_most=1440)
-    max_minutes: float = setting(240.0, "Longest length of a session.", at_least=0.05, at_most=1440)
-    max_ahead_days: int = setting(400, "How far ahead a session may be scheduled.", at_least=1, at_most=3660)
+    min_minutes: float = setting(5.0, "Shortest length of a session.", between=(0.05, 1440))
+    max_minutes: float = setting(240.0, "Longest length of a session.", between=(0.05, 1440))
+    max_ahead_days: int = setting(400, "How far ahead a session may be scheduled.", between=(1, 3660))
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,11 +161,9 @@ class TokenSettings:
     jwks: Mapping[str, str] = setting(
         {}, "Issuers that sign with keys of their own, and where their key sets are.", check=checks.jwks_urls
     )
-    leeway_seconds: float = setting(
-        5.0, "Difference between clocks that is forgiven.", at_least=0, at_most=300
-    )
+    leeway_seconds: float = setting(5.0, "Difference between clocks that is forgiven.", between=(0, 300))
     max_lifetime_seconds: float = setting(
-        float(DAY_SECONDS), "Longest time that a token may have left.", at_least=60, at_most=30 * DAY_SECONDS
+        float(DAY_SECONDS), "Longest time that a token may have left.", between=(60, 30 * DAY_SECONDS)
     )
 
 

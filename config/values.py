@@ -8,7 +8,6 @@ Both raise :exc:`BadValue`, which says what is wrong and never quotes a secret.
 
 from __future__ import annotations
 
-import math
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -101,26 +100,19 @@ def _typed(setting: Setting, value: object) -> object:
 
 
 def _bounded(setting: Setting, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if not setting.meaning.between or not isinstance(value, int | float):
         return
-    low, high = setting.meaning.at_least, setting.meaning.at_most
-    # Written so that NaN, which compares as false, is refused.
-    if not (low is None or value >= low) or not (high is None or value <= high) or not math.isfinite(value):
+    low, high = setting.meaning.between
+    if not low <= value <= high:  # false for NaN too
         raise BadValue(f"must be {bounds(setting)}{_got(setting, value)}")
 
 
 def bounds(setting: Setting) -> str:
     """The bounds of a number in words; empty for what has none."""
-    low, high = setting.meaning.at_least, setting.meaning.at_most
-    match low, high:
-        case None, None:
-            return ""
-        case _, None:
-            return f"at least {low:,}"
-        case None, _:
-            return f"at most {high:,}"
-        case _:
-            return f"from {low:,} to {high:,}"
+    if not setting.meaning.between:
+        return ""
+    low, high = setting.meaning.between
+    return f"from {low:,} to {high:,}"
 
 
 def _got(setting: Setting, value: object) -> str:

@@ -28,8 +28,7 @@ COUNTS = {
 def test_a_setting_is_explained_and_bounded(setting: Setting) -> None:
     assert setting.meaning.doc.endswith(".")
     if setting.type in {int, float}:
-        assert setting.meaning.at_least is not None
-        assert setting.meaning.at_most is not None
+        assert setting.meaning.between
         assert setting.path in COUNTS or setting.name.endswith(UNITS)
 
 
