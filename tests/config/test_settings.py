@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import ast
+from pathlib import Path
+
 import pytest
 
 from config.setting import Setting
 from config.settings import ALL, SECTIONS
 from config.sources import FILE_VARIABLE
+
+ROOT = Path(__file__).parents[2]
 
 # Numbers that count things have the things' name, those in a unit end in it.
 UNITS = ("_seconds", "_bytes", "_minutes", "_days", "_per_second")
@@ -36,3 +41,14 @@ def test_sections_are_explained_and_variables_are_not_ambiguous() -> None:
     assert all(section.__doc__ for section in SECTIONS.values())
     variables = [setting.variable for setting in ALL.values()]
     assert len({*variables, FILE_VARIABLE}) == len(variables) + 1
+
+
+def test_every_setting_is_used() -> None:
+    used = {
+        node.attr
+        for package in ("signaling", "relay", "rtc", "loadtest")
+        for path in (ROOT / package).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute)
+    }
+    assert [path for path, setting in ALL.items() if setting.name not in used] == []
