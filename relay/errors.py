@@ -46,6 +46,13 @@ class StaleEpoch(StoreError):
     temporary = False
 
 
+class Unstorable(StoreError):
+    """A value cannot be stored at all: text with lone surrogates, an integer beyond 64 bits."""
+
+    name = "unstorable"
+    temporary = False
+
+
 class Overloaded(StoreError):
     """The bounded queue in front of the store is full; nothing was queued."""
 

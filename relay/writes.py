@@ -56,6 +56,13 @@ class Append(msgspec.Struct, frozen=True, gc=False):
     body: bytes
     at_ms: int
 
+    def __post_init__(self) -> None:
+        sent = self.mid is not None
+        if (self.sender is not None) != sent or (self.device is not None) != sent:
+            raise ValueError("sender, device and mid belong together")
+        if self.mid is not None and len(self.mid) != 16:
+            raise ValueError("a mid has 16 bytes")
+
 
 class Trim(msgspec.Struct, frozen=True, gc=False):
     """Drop the events of a room up to and including `through`; never goes back, offsets are never reused.
@@ -72,7 +79,7 @@ class Ack(msgspec.Struct, frozen=True, gc=False):
     nothing.
 
     `NotFound` without room or membership, `StaleEpoch` for another epoch than the log's, `BeyondHead` past
-    its head. Outcome: `Applied`.
+    its head. Outcome: `Applied`, always as changed.
     """
 
     account: str

@@ -1,0 +1,196 @@
+"""The writes that are rare: each is a statement or two, applied at once.
+
+`writer.py` wraps each call with one of these in a savepoint, so they may raise at any point.
+"""
+
+import sqlite3
+from typing import assert_never
+
+from relay.errors import BeyondHead, Conflict, NotFound, StaleEpoch
+from relay.rows import Session
+from relay.sqlite.catalog import Catalog
+from relay.writes import (
+    AddMember,
+    Applied,
+    ClearDeadline,
+    CreateRoom,
+    ForgetIdempotency,
+    MarkRead,
+    PutIdempotency,
+    PutSession,
+    Reinstate,
+    RemoveMember,
+    Revoke,
+    SetDeadline,
+    Trim,
+)
+
+Change = (
+    CreateRoom
+    | AddMember
+    | RemoveMember
+    | Trim
+    | MarkRead
+    | PutSession
+    | SetDeadline
+    | ClearDeadline
+    | PutIdempotency
+    | ForgetIdempotency
+    | Revoke
+    | Reinstate
+)
+
+
+def apply(db: sqlite3.Connection, catalog: Catalog, epoch: int, change: Change) -> Applied:
+    """Apply one write in the transaction under way. Raises what the write names."""
+    match change:
+        case CreateRoom():
+            return _create_room(db, change)
+        case AddMember():
+            return _add_member(db, catalog, change)
+        case RemoveMember():
+            return _remove_member(db, catalog, change)
+        case Trim():
+            return _trim(db, catalog, change)
+        case MarkRead():
+            return _mark_read(db, catalog, epoch, change)
+        case PutSession():
+            return _put_session(db, catalog, change)
+        case SetDeadline():
+            return _set_deadline(db, change)
+        case PutIdempotency():
+            return _put_idempotency(db, change)
+        case _:
+            return Applied(changed=_changed(db, change))
+
+
+def check_cursor(head: int, current_epoch: int, epoch: int, offset: int) -> None:
+    """Whether a cursor may stand there. Raises `StaleEpoch` or `BeyondHead`."""
+    if epoch != current_epoch:
+        raise StaleEpoch("the log has another epoch now")
+    if offset > head:
+        raise BeyondHead("the log does not reach that far")
+
+
+def _changed(db: sqlite3.Connection, change: ClearDeadline | ForgetIdempotency | Revoke | Reinstate) -> bool:
+    """The writes that are one statement and fail for no reason of their own."""
+    match change:
+        case ClearDeadline():
+            done = db.execute(
+                "DELETE FROM deadlines WHERE session = ? AND kind = ?", (change.session, change.kind)
+            )
+        case ForgetIdempotency():
+            done = db.execute("DELETE FROM idempotency WHERE at_ms < ?", (change.before_ms,))
+        case Revoke():
+            done = db.execute(
+                "INSERT INTO revocations (account, device, at_ms) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+                (change.account, change.device or "", change.at_ms),
+            )
+        case Reinstate():
+            done = db.execute(
+                "DELETE FROM revocations WHERE account = ? AND device = ?",
+                (change.account, change.device or ""),
+            )
+        case _:
+            assert_never(change)
+    return done.rowcount > 0
+
+
+def _create_room(db: sqlite3.Connection, change: CreateRoom) -> Applied:
+    done = db.execute(
+        "INSERT INTO rooms (id, body, created_ms) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+        (change.room, change.body, change.at_ms),
+    )
+    if not done.rowcount:
+        raise Conflict("the room exists already")
+    return Applied()
+
+
+def _add_member(db: sqlite3.Connection, catalog: Catalog, change: AddMember) -> Applied:
+    state = catalog.room(change.room)
+    done = db.execute(
+        "INSERT INTO members (room_no, account, role, since_ms) VALUES (?, ?, ?, ?) "
+        "ON CONFLICT DO UPDATE SET role = excluded.role WHERE role <> excluded.role",
+        (state.no, change.account, change.role, change.at_ms),
+    )
+    state.audience |= {change.account}
+    return Applied(changed=done.rowcount > 0)
+
+
+def _remove_member(db: sqlite3.Connection, catalog: Catalog, change: RemoveMember) -> Applied:
+    state = catalog.room(change.room)
+    done = db.execute("DELETE FROM members WHERE room_no = ? AND account = ?", (state.no, change.account))
+    db.execute(
+        "DELETE FROM cursors WHERE room_no = ? AND device_no IN (SELECT no FROM devices WHERE account = ?)",
+        (state.no, change.account),
+    )
+    state.audience -= {change.account}
+    return Applied(changed=done.rowcount > 0)
+
+
+def _trim(db: sqlite3.Connection, catalog: Catalog, change: Trim) -> Applied:
+    state = catalog.room(change.room)
+    if change.through > state.head:
+        raise BeyondHead("the log does not reach that far")
+    if change.through <= state.trimmed:
+        return Applied(changed=False)
+    db.execute("DELETE FROM events WHERE room_no = ? AND offset_no <= ?", (state.no, change.through))
+    db.execute("UPDATE rooms SET trimmed = ? WHERE no = ?", (change.through, state.no))
+    state.trimmed = change.through
+    return Applied()
+
+
+def _mark_read(db: sqlite3.Connection, catalog: Catalog, epoch: int, change: MarkRead) -> Applied:
+    state = catalog.room_of(change.room, change.account)
+    check_cursor(state.head, epoch, change.epoch, change.offset)
+    done = db.execute(
+        "UPDATE members SET read_epoch = ?1, read_offset = ?2 WHERE room_no = ?3 AND account = ?4 "
+        "AND (read_epoch <> ?1 OR read_offset < ?2)",
+        (change.epoch, change.offset, state.no, change.account),
+    )
+    return Applied(changed=done.rowcount > 0)
+
+
+def _put_session(db: sqlite3.Connection, catalog: Catalog, change: PutSession) -> Applied:
+    session: Session = change.session
+    room_no = catalog.room(session.room).no
+    row = (room_no, session.starts_ms, session.ends_ms, session.state, session.version, session.body)
+    if change.expect_version is None:
+        done = db.execute(
+            "INSERT INTO sessions (room_no, starts_ms, ends_ms, state, version, body, id) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (*row, session.id),
+        )
+    else:
+        done = db.execute(
+            "UPDATE sessions SET starts_ms = ?2, ends_ms = ?3, state = ?4, version = ?5, body = ?6 "
+            "WHERE id = ?7 AND version = ?8 AND room_no = ?1",
+            (*row, session.id, change.expect_version),
+        )
+    if not done.rowcount:
+        raise Conflict("the session stands at another version")
+    return Applied()
+
+
+def _set_deadline(db: sqlite3.Connection, change: SetDeadline) -> Applied:
+    if db.execute("SELECT 1 FROM sessions WHERE id = ?", (change.session,)).fetchone() is None:
+        raise NotFound("no such session")
+    done = db.execute(
+        "INSERT INTO deadlines (session, kind, due_ms, version) VALUES (?, ?, ?, ?) "
+        "ON CONFLICT DO UPDATE SET due_ms = excluded.due_ms, version = excluded.version "
+        "WHERE due_ms <> excluded.due_ms OR version <> excluded.version",
+        (change.session, change.kind, change.due_ms, change.version),
+    )
+    return Applied(changed=done.rowcount > 0)
+
+
+def _put_idempotency(db: sqlite3.Connection, change: PutIdempotency) -> Applied:
+    record = change.record
+    done = db.execute(
+        "INSERT INTO idempotency (key, request_hash, response, at_ms) VALUES (?, ?, ?, ?) "
+        "ON CONFLICT DO NOTHING",
+        (record.key, record.request_hash, record.response, record.at_ms),
+    )
+    if not done.rowcount:
+        raise Conflict("the key is taken")
+    return Applied()

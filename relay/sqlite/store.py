@@ -1,0 +1,167 @@
+"""The Store port over SQLite: the event loop's side of the writer's thread and of the readers'."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Concatenate, Final, ParamSpec, TypeVar, overload
+
+from relay.errors import Overloaded, StoreClosed, Unstorable
+from relay.rows import (
+    Cursor,
+    Deadline,
+    IdempotencyRecord,
+    Member,
+    Membership,
+    Page,
+    Revocation,
+    Room,
+    RoomHead,
+    Session,
+    SessionCursor,
+    StoreStatistics,
+)
+from relay.sqlite import reads
+from relay.sqlite.group import GroupCommit
+from relay.sqlite.opening import open_connections, translated
+from relay.sqlite.writer import Writer
+from relay.writes import Append, Appended, Outcome, Write
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+class SqliteStore:
+    """`relay.store.Store` in one file, made with its folder if it does not exist.
+
+    `readers` threads answer reads; at most `max_reading` calls wait for them, beyond that they raise
+    `Overloaded`. The bounds on waiting writes are those of `GroupCommit`.
+    """
+
+    def __init__(self, path: Path, *, readers: int = 2, max_reading: int = 16_384) -> None:
+        self._path: Final = path
+        self._readers: Final = readers
+        self._max_reading: Final = max_reading
+        self._reading = 0
+        self._idle: Final[list[sqlite3.Connection]] = []  # a connection for each thread that reads
+        self._threads: ThreadPoolExecutor | None = None
+        self._writer: Writer | None = None
+        self._group: GroupCommit | None = None
+        self._epoch = 0
+
+    async def open(self) -> None:
+        if self._writer is not None:
+            raise RuntimeError("the store is open")
+        opened, readers = await asyncio.to_thread(open_connections, self._path, self._readers)
+        self._writer = Writer(opened)
+        self._epoch = opened.note.epoch
+        self._group = GroupCommit(self._writer.apply)
+        self._idle.extend(readers)
+        self._threads = ThreadPoolExecutor(self._readers, thread_name_prefix="store-reader")
+
+    async def close(self) -> None:
+        if self._group is None or self._threads is None or self._writer is None:
+            return
+        threads, group, writer = self._threads, self._group, self._writer
+        self._threads = None
+        await group.close()
+        await asyncio.to_thread(threads.shutdown)
+        while self._idle:
+            self._idle.pop().close()
+        await asyncio.to_thread(writer.close)
+        self._writer = self._group = None
+
+    @property
+    def epoch(self) -> int:
+        if self._writer is None:
+            raise StoreClosed("the store is not open")
+        return self._epoch
+
+    @overload
+    async def commit(self, write: Append, /) -> tuple[Appended]: ...
+    @overload
+    async def commit(self, *writes: Write) -> tuple[Outcome, ...]: ...
+    async def commit(self, *writes: Write) -> tuple[Outcome, ...]:
+        if self._group is None:
+            raise StoreClosed("the store is not open")
+        if not writes:
+            return ()
+        return await self._group.submit(writes)
+
+    async def room(self, room: str) -> Room | None:
+        return await self._read(reads.room, self._epoch, room)
+
+    async def rooms(self, *, after: str = "", limit: int) -> tuple[Room, ...]:
+        return await self._read(reads.rooms, self._epoch, after, limit)
+
+    async def heads(self, rooms: Collection[str]) -> Mapping[str, RoomHead]:
+        return await self._read(reads.heads, self._epoch, rooms)
+
+    async def members(self, room: str) -> tuple[Member, ...]:
+        return await self._read(reads.members, room)
+
+    async def rooms_of(self, account: str, *, after: str = "", limit: int) -> tuple[Membership, ...]:
+        return await self._read(reads.rooms_of, self._epoch, account, after, limit)
+
+    async def events(self, room: str, *, after: int, limit: int, max_bytes: int) -> Page:
+        return await self._read(reads.events, self._epoch, room, after, limit, max_bytes)
+
+    async def cursors(self, account: str, device: str) -> Mapping[str, Cursor]:
+        return await self._read(reads.cursors, account, device)
+
+    async def session(self, session: str) -> Session | None:
+        return await self._read(reads.session, session)
+
+    async def sessions_of(
+        self, room: str, *, after: SessionCursor | None = None, limit: int
+    ) -> tuple[Session, ...]:
+        return await self._read(reads.sessions_of, room, after, limit)
+
+    async def deadlines(self, *, due_before_ms: int, limit: int) -> tuple[Deadline, ...]:
+        return await self._read(reads.deadlines, due_before_ms, limit)
+
+    async def idempotency(self, key: str) -> IdempotencyRecord | None:
+        return await self._read(reads.idempotency, key)
+
+    async def revocation(self, account: str, device: str) -> Revocation | None:
+        return await self._read(reads.revocation, account, device)
+
+    async def statistics(self) -> StoreStatistics:
+        size = await self._read(reads.size_bytes)
+        wal = self._path.with_name(self._path.name + "-wal")
+        if self._group is None or self._writer is None:
+            raise StoreClosed("the store is not open")
+        return StoreStatistics(
+            commits=self._group.commits,
+            batches=self._group.batches,
+            appends=self._writer.appends,
+            waiting=self._group.waiting,
+            size_bytes=size + wal.stat().st_size,
+        )
+
+    async def _read(
+        self, query: Callable[Concatenate[sqlite3.Connection, _P], _T], *args: _P.args, **kwargs: _P.kwargs
+    ) -> _T:
+        """Run a query in a reader's thread."""
+        if self._threads is None:
+            raise StoreClosed("the store is not open")
+        if self._reading >= self._max_reading:
+            raise Overloaded("too many reads wait for the store")
+
+        def run() -> _T:
+            db = self._idle.pop()
+            try:
+                return query(db, *args, **kwargs)
+            except sqlite3.Error as error:
+                raise translated(error) from error
+            except (ValueError, OverflowError) as error:  # the sqlite3 module's, before SQLite saw the value
+                raise Unstorable(f"a value cannot be stored ({type(error).__name__})") from None
+            finally:
+                self._idle.append(db)
+
+        self._reading += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, run)
+        finally:
+            self._reading -= 1
