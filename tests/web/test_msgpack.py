@@ -68,7 +68,7 @@ async def refusal(page: Page, data: bytes) -> Any:
 
 async def test_numbers_keep_their_value_and_take_the_shortest_form(page: Page) -> None:
     await prepared(page)
-    numbers = [0, SAFE, -SAFE, *EDGES, *(-edge for edge in EDGES), 0.5, -1.25, math.pi, 5e-324]
+    numbers = [0, SAFE, -SAFE, *EDGES, *(-edge for edge in EDGES), 0.5, -1.25, math.pi, 5e-324, 1.7e308]
     assert await echo(page, numbers) == [msgpack.packb(number) for number in numbers]
 
 

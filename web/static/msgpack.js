@@ -1,8 +1,8 @@
 /**
  * MessagePack for the values that frames are made of: null, booleans, numbers, text, bytes, lists and maps.
  *
- * Integers are exact up to 2^53 - 1 and anything beyond is refused, as are extension types, which no frame
- * has. A map becomes an object without a prototype, so that no key of it can mean anything to the language.
+ * Integers are exact up to 2^53 - 1 and larger ones are refused, as are extension types, which no frame has.
+ * A map becomes an object without a prototype, so that no key of it can mean anything to the language.
  */
 
 /** The bytes are not MessagePack, or hold what no frame holds. */
@@ -63,13 +63,12 @@ function writeBytes(out, bytes) {
 }
 
 function writeNumber(out, value) {
-  if (!Number.isInteger(value) || Object.is(value, -0)) {
+  if (!Number.isSafeInteger(value) || Object.is(value, -0)) {
     out.push(0xcb);
     const view = new DataView(new ArrayBuffer(8));
     view.setFloat64(0, value);
     writeBytes(out, new Uint8Array(view.buffer));
-  } else if (!Number.isSafeInteger(value)) throw new MsgpackError("the integer is not exact");
-  else if (value >= 2 ** 32) integer(out, 0xcf, 8, value);
+  } else if (value >= 2 ** 32) integer(out, 0xcf, 8, value);
   else if (value >= 0) header(out, value, [0xcc, 0xcd, 0xce], 0, 0x80);
   else if (value >= -32) integer(out, null, 1, value);
   else if (value >= -0x80) integer(out, 0xd0, 1, value);
