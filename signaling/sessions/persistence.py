@@ -1,4 +1,4 @@
-"""A decision about a session as writes of one commit: the session, its deadlines, the events that tell of it."""
+"""A decision about a session as the writes of one commit: the session, its deadlines, the events of it."""
 
 from __future__ import annotations
 

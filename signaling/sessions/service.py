@@ -130,11 +130,15 @@ class Sessions:
             raise ProtocolError(errors.NOT_JOINED)
         return session
 
-    async def connection_closed(self, caller: Caller) -> None:
-        """A connection is gone: whoever has no other one in a session is absent from now on."""
+    async def connection_closed(self, caller: Caller, *, for_good: bool = False) -> None:
+        """A connection is gone: whoever has no other one in a session is absent from now on.
+
+        With ``for_good``, for a device that may not come back, no absence is bridged.
+        """
         connection = _connection(caller)
+        gone = Leave(caller.account, connection) if for_good else Drop(frozenset({connection}))
         for session_id in self._joined.pop(connection, set()):
-            await self._change(session_id, Drop(frozenset({connection})))
+            await self._change(session_id, gone)
 
     # --- For back ends ---
 
@@ -194,9 +198,7 @@ class Sessions:
         """
         stored = await asyncio.gather(*(self._store.session(one.session) for one in deadlines))
         pairs = zip(deadlines, stored, strict=True)
-        return tuple(
-            await asyncio.gather(*(self._elapse(*pair) for pair in pairs), return_exceptions=True)
-        )
+        return tuple(await asyncio.gather(*(self._elapse(*pair) for pair in pairs), return_exceptions=True))
 
     async def recover(self) -> None:
         """Take everyone whom an earlier life of this process has left in a session for absent from now on."""
@@ -235,9 +237,7 @@ class Sessions:
         if row is not None:
             await self._commit(row, lambda session, _: core.advance(session, deadline.due_ms))
 
-    async def _commit(
-        self, row: rows.Session | None, decide: Callable[[Session, int], Decision]
-    ) -> Session:
+    async def _commit(self, row: rows.Session | None, decide: Callable[[Session, int], Decision]) -> Session:
         """Decide on the session as it stands until nobody else changes it at the same moment."""
         for _ in range(ATTEMPTS):
             stored = _existing(row)

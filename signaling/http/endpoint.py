@@ -1,0 +1,80 @@
+"""How an endpoint of the API is declared: one value that its route and its description are both made of."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypeVar
+
+from msgspec import Struct
+
+from protocol.errors import ErrorKind
+from relay.store import Store
+from relay.writes import Write
+from signaling.caller import Caller
+from signaling.http.pagination import PageRequest
+from signaling.rooms import Rooms
+from signaling.sessions.service import Sessions
+from signaling.timebase import Timebase
+
+BodyT = TypeVar("BodyT")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What an endpoint answers."""
+
+    status: int
+    value: Struct | None = None
+    location: str | None = None
+    """The address of what was created."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[BodyT]):
+    """One request to an endpoint, checked as far as the declaration goes."""
+
+    caller: Caller
+    path: Mapping[str, str]
+    """The ids in the address, each of the form that ids of back ends have."""
+    body: BodyT
+    page: PageRequest
+    keep: Callable[[Reply], tuple[Write, ...]]
+    """What to commit together with the effect of a POST, so that its repetition gets the same reply."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What endpoints work with."""
+
+    store: Store
+    rooms: Rooms
+    sessions: Sessions
+    timebase: Timebase
+
+
+Handler = Callable[[Services, Call[BodyT]], Awaitable[Reply]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint(Generic[BodyT]):
+    """One operation of the API."""
+
+    method: Literal["GET", "POST", "DELETE"]
+    path: str
+    name: str
+    """Its ``operationId``."""
+    summary: str
+    scope: str
+    """The scope that the token needs."""
+    handle: Handler[BodyT]
+    status: int
+    """The status of success."""
+    result: type[Struct] | None
+    body: type[BodyT] | None = None
+    paged: bool = False
+    errors: tuple[ErrorKind, ...] = ()
+    """What it refuses, besides what every endpoint does."""
+
+
+AnyEndpoint = Endpoint[Any]

@@ -1,0 +1,150 @@
+"""The OpenAPI document (3.1), made of the table that the routes are made of."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterable
+from importlib.metadata import version
+from typing import Any
+
+import msgspec
+
+from protocol import errors
+from protocol.errors import ErrorKind
+from protocol.reference import field_docs
+from signaling.http import schemas
+from signaling.http.api import ENDPOINTS
+from signaling.http.endpoint import AnyEndpoint
+from signaling.http.pagination import DEFAULT_LIMIT, MAX_CURSOR_CHARACTERS, MAX_LIMIT
+from signaling.http.schemas import ID_PATTERN, Problem
+
+_REFERENCE = "#/components/schemas/{name}"
+
+_ALWAYS = (
+    errors.TOKEN_MISSING,
+    errors.TOKEN_MALFORMED,
+    errors.TOKEN_SIGNATURE,
+    errors.TOKEN_EXPIRED,
+    errors.TOKEN_NOT_YET_VALID,
+    errors.TOKEN_UNKNOWN_KEY,
+    errors.TOKEN_ALGORITHM,
+    errors.TOKEN_LIFETIME,
+    errors.TOKEN_SCOPE,
+    errors.REVOKED,
+    errors.FORBIDDEN,
+    errors.INTERNAL,
+    errors.OVERLOADED,
+    errors.GOING_AWAY,
+)
+_WITH_BODY = (
+    errors.MALFORMED,
+    errors.TOO_DEEP,
+    errors.TOO_LARGE,
+    errors.INVALID_FIELD,
+    errors.UNSUPPORTED_MEDIA_TYPE,
+    errors.IDEMPOTENCY_MISSING,
+    errors.IDEMPOTENCY_DIFFERS,
+    errors.STORE_FULL,
+)
+
+
+def document() -> dict[str, Any]:
+    """The document, as values of JSON."""
+    types: list[Any] = [Problem]
+    for endpoint in ENDPOINTS:
+        types += [one for one in (endpoint.body, endpoint.result) if one is not None]
+    references, components = msgspec.json.schema_components(types, ref_template=_REFERENCE)
+    _describe_fields(components)
+    reference_of = dict(zip(map(str, types), references, strict=True))
+    paths: dict[str, dict[str, Any]] = {}
+    for endpoint in ENDPOINTS:
+        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint, reference_of)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Rapport",
+            "version": version("rapport-rtc"),
+            "summary": "Rooms and sessions, for back ends",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "paths": paths,
+        "components": {
+            "schemas": components,
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+        },
+        "security": [{"token": []}],
+    }
+
+
+def refusals(endpoint: AnyEndpoint) -> tuple[ErrorKind, ...]:
+    """Every kind of refusal that an endpoint documents."""
+    kinds = [*_ALWAYS, *endpoint.errors]
+    if "{" in endpoint.path:
+        kinds.append(errors.INVALID_FIELD)
+    if endpoint.paged:
+        kinds += [errors.INVALID_FIELD, errors.CURSOR_INVALID]
+    if endpoint.body is not None:
+        kinds += _WITH_BODY
+    if endpoint.method == "DELETE":
+        kinds.append(errors.STORE_FULL)
+    return tuple(dict.fromkeys(kinds))
+
+
+def _operation(endpoint: AnyEndpoint, reference_of: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    success: dict[str, Any] = {"description": "Done."}
+    if endpoint.result is not None:
+        success["content"] = {"application/json": {"schema": reference_of[str(endpoint.result)]}}
+    operation: dict[str, Any] = {
+        "operationId": endpoint.name,
+        "summary": endpoint.summary,
+        "description": f"The token needs the role `operator` and the scope `{endpoint.scope}`.",
+        "parameters": list(_parameters(endpoint)),
+        "responses": {str(endpoint.status): success, **_problems(refusals(endpoint))},
+    }
+    if endpoint.body is not None:
+        content = {"application/json": {"schema": reference_of[str(endpoint.body)]}}
+        operation["requestBody"] = {"required": True, "content": content}
+    return operation
+
+
+def _parameters(endpoint: AnyEndpoint) -> Iterable[dict[str, Any]]:
+    for name in re.findall(r"{(\w+)}", endpoint.path):
+        yield _parameter("path", name, "The id.", {"type": "string", "pattern": ID_PATTERN}, required=True)
+    if endpoint.body is not None:
+        schema: dict[str, Any] = {"type": "string", "pattern": "^[\\x21-\\x7e]{1,128}$"}
+        text = "Any text that no other request of yours has: the same request again gets the same reply."
+        yield _parameter("header", "Idempotency-Key", text, schema, required=True)
+    if endpoint.paged:
+        limits = {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT}
+        yield _parameter("query", "limit", "At most so many items.", limits)
+        cursor = {"type": "string", "maxLength": MAX_CURSOR_CHARACTERS}
+        yield _parameter("query", "cursor", "`next` of the page before.", cursor)
+
+
+def _parameter(
+    place: str, name: str, text: str, schema: dict[str, Any], *, required: bool = False
+) -> dict[str, Any]:
+    return {"in": place, "name": name, "description": text, "required": required, "schema": schema}
+
+
+def _problems(kinds: Iterable[ErrorKind]) -> dict[str, Any]:
+    """One response per status, naming the kinds that it stands for."""
+    by_status: dict[int, list[str]] = {}
+    for kind in kinds:
+        by_status.setdefault(kind.status, []).append(f"`{kind.name}`: {kind.meaning}")
+    schema = {"$ref": _REFERENCE.format(name=Problem.__name__)}
+    content = {"application/problem+json": {"schema": schema}}
+    return {
+        str(status): {"description": "; ".join(meanings), "content": content}
+        for status, meanings in sorted(by_status.items())
+    }
+
+
+def _describe_fields(components: dict[str, Any]) -> None:
+    """Give every field the string that stands under it in the source."""
+    docs = field_docs([inspect.getsource(schemas)])
+    for name, schema in components.items():
+        fields = docs.get(name) or docs.get(name.partition("_")[0], {})
+        for field, text in fields.items():
+            schema["properties"][field]["description"] = text

@@ -1,0 +1,174 @@
+"""The bodies of the API, both ways. A body may hold nothing that is not declared here.
+
+Ids that back ends give travel in addresses, so they are made of the unreserved characters of URLs (RFC 3986,
+2.3). Ids are opaque to the server and must not contain personal data.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Generic, Literal, TypeAlias, TypeVar
+
+from msgspec import Meta, Struct
+
+from protocol.fields import EndReason, Epoch, Milliseconds, Modality, Offset, SessionState
+
+ID_PATTERN = r"^[A-Za-z0-9_~-][A-Za-z0-9_.~-]{0,63}(?![\s\S])"
+"""No dot at the beginning, which would change an address. The end is not `$`, which lets a line feed pass."""
+
+Id: TypeAlias = Annotated[str, Meta(pattern=ID_PATTERN)]
+"""An id that a back end may choose."""
+
+MemberRole: TypeAlias = Literal["therapist", "client", "guest"]
+
+MAX_MEMBERS = 64
+"""Members that one request may name."""
+
+
+class _Body(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Base of all bodies."""
+
+
+class MemberSpec(_Body, frozen=True):
+    """An account and its role in a room."""
+
+    account: Id
+    """The account."""
+    role: MemberRole
+    """Its role."""
+
+
+class RoomSpec(_Body, frozen=True):
+    """A room to create."""
+
+    room: Id | None = None
+    """Its id; the server chooses one if it is left out."""
+    members: Annotated[tuple[MemberSpec, ...], Meta(max_length=MAX_MEMBERS)] = ()
+    """Its first members."""
+
+
+class SessionSpec(_Body, frozen=True):
+    """A session to schedule."""
+
+    length_seconds: Annotated[int, Meta(ge=1, le=86_400)]
+    """How long it is; the deployment sets bounds of its own."""
+    modality: Modality
+    """How people talk in it."""
+    starts_ms: Milliseconds | None = None
+    """When it starts; now if it is left out."""
+    session: Id | None = None
+    """Its id; the server chooses one if it is left out."""
+    invited: Annotated[tuple[Id, ...], Meta(max_length=MAX_MEMBERS)] = ()
+    """The members who may join; all members of the room if it is empty."""
+
+
+class RevocationSpec(_Body, frozen=True):
+    """Whom to cut off, or to let in again."""
+
+    device: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
+    """One device of the account; the whole account if it is left out."""
+
+
+class MemberItem(_Body, frozen=True):
+    """A member of a room."""
+
+    account: str
+    """The account."""
+    role: str
+    """Its role in the room."""
+    since_ms: Milliseconds
+    """Since when."""
+
+
+class RoomReference(_Body, frozen=True):
+    """The room that was created."""
+
+    room: str
+    """Its id."""
+
+
+class RoomItem(_Body, frozen=True):
+    """A room."""
+
+    room: str
+    """Its id."""
+    created_ms: Milliseconds
+    """When it was created."""
+    epoch: Epoch
+    """The epoch of its log."""
+    head: Offset
+    """The offset of the last event of its log."""
+
+
+class SessionItem(_Body, frozen=True):
+    """A session."""
+
+    session: str
+    """Its id."""
+    room: str
+    """The room it belongs to."""
+    state: SessionState
+    """Its state."""
+    modality: Modality
+    """How people talk in it."""
+    starts_ms: Milliseconds
+    """The start agreed."""
+    opens_ms: Milliseconds
+    """From when on it can be joined."""
+    agreed_end_ms: Milliseconds
+    """The end agreed."""
+    cap_ms: Milliseconds
+    """When it ends for all, whatever they do."""
+    invited: tuple[str, ...] = ()
+    """The members who may join; empty for all members of the room."""
+    present: tuple[str, ...] = ()
+    """Who is in it now."""
+    live_ms: Milliseconds | None = None
+    """When a therapist and a client were first both in it."""
+    ended_ms: Milliseconds | None = None
+    """When it was over."""
+    reason: EndReason | None = None
+    """Why it was over."""
+
+
+class RevocationItem(_Body, frozen=True):
+    """Who is cut off, or was let in again."""
+
+    account: str
+    """The account."""
+    device: str | None = None
+    """The device, if it is only this one."""
+
+
+ItemT = TypeVar("ItemT")
+
+
+class Page(_Body, Generic[ItemT], frozen=True):
+    """Part of a list."""
+
+    items: tuple[ItemT, ...]
+    """In the order of the list."""
+    next: str | None = None
+    """The ``cursor`` of the next page; left out on the last one."""
+
+
+class Problem(Struct, frozen=True, omit_defaults=True):
+    """A refusal (RFC 9457)."""
+
+    type: str
+    """A URI reference that names the kind of problem."""
+    title: str
+    """What this kind of problem is."""
+    status: int
+    """The HTTP status."""
+    detail: str
+    """What it is in this case; for people."""
+    code: int
+    """Stable; see the table of errors."""
+    name: str
+    """Stable; see the table of errors."""
+    temporary: bool
+    """The same request may succeed later."""
+    hint: str
+    """What to do about it."""
+    retry_after_ms: int | None = None
+    """When to try again."""

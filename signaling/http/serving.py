@@ -1,0 +1,104 @@
+"""From the declaration of an endpoint to its route: who asks, for what, and one reply per idempotency key."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from protocol import errors
+from protocol.codec import explain
+from protocol.errors import ProtocolError
+from relay.errors import StoreError
+from signaling.access import Access
+from signaling.caller import Caller
+from signaling.http.endpoint import AnyEndpoint, Call, Reply, Services
+from signaling.http.idempotency import Attempt, Sent, attempt, sent
+from signaling.http.pagination import PageRequest, page_request
+from signaling.http.schemas import ID_PATTERN
+
+_ID = re.compile(ID_PATTERN)
+
+
+def route(endpoint: AnyEndpoint, services: Services, access: Access) -> web.RouteDef:
+    """The route that serves an endpoint."""
+    decode = msgspec.json.Decoder(endpoint.body).decode if endpoint.body else None
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        caller = Caller.of(await access.verify(bearer(request)))
+        _check_back_end(caller, endpoint)
+        path = {name: _checked_id(name, value) for name, value in request.match_info.items()}
+        page = page_request(request.query) if endpoint.paged else PageRequest()
+        if decode is None:
+            reply = await endpoint.handle(services, Call(caller, path, None, page, keep=lambda _: ()))
+            return _response(sent(reply))
+        body = await _body(request, decode)
+        tried = attempt(
+            request.headers.get("Idempotency-Key"),
+            caller.issuer,
+            f"{request.method} {request.path}",
+            body,
+            services.timebase.now_ms(),
+        )
+        call = Call(caller, path, body, page, keep=tried.keep)
+        return _response(await _once(services, tried, lambda: endpoint.handle(services, call)))
+
+    # HEAD is not declared, so it is not served either.
+    return web.route(endpoint.method, endpoint.path, handle)
+
+
+def bearer(request: web.Request) -> str:
+    """The token of a request (RFC 6750, 2.1); empty if there is none."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def _check_back_end(caller: Caller, endpoint: AnyEndpoint) -> None:
+    if caller.role != "operator":
+        raise ProtocolError(errors.FORBIDDEN, "the API takes tokens with the role `operator`")
+    if not caller.claims.allows(endpoint.scope):
+        raise ProtocolError(errors.TOKEN_SCOPE, f"the token does not have the scope `{endpoint.scope}`")
+
+
+def _checked_id(name: str, value: str) -> str:
+    if not _ID.match(value):
+        raise ProtocolError(errors.INVALID_FIELD, f"`{name}` in the address is not an id")
+    return value
+
+
+async def _body(request: web.Request, decode: Callable[[bytes], Any]) -> Any:
+    if request.content_type != "application/json":
+        raise ProtocolError(errors.UNSUPPORTED_MEDIA_TYPE)
+    try:
+        return decode(await request.read())  # bounded by the application's `client_max_size`
+    except msgspec.ValidationError as error:
+        raise ProtocolError(errors.INVALID_FIELD, explain(error)) from None
+    except RecursionError:
+        raise ProtocolError(errors.TOO_DEEP) from None
+    except (msgspec.MsgspecError, UnicodeError, ValueError):
+        raise ProtocolError(errors.MALFORMED, "the body is not JSON") from None
+
+
+async def _once(services: Services, tried: Attempt, perform: Callable[[], Awaitable[Reply]]) -> Sent:
+    """The reply kept under the key, or else the one that is made now."""
+    if known := await services.store.idempotency(tried.key):
+        return tried.repeated(known)
+    try:
+        return sent(await perform())
+    except (ProtocolError, StoreError):
+        # The same request may have been carried out a moment ago, and this one refused because of it.
+        if known := await services.store.idempotency(tried.key):
+            return tried.repeated(known)
+        raise
+
+
+def _response(what: Sent) -> web.Response:
+    response = web.Response(status=what.status, body=what.body or None)
+    if what.body:
+        response.content_type = "application/json"
+    if what.location is not None:
+        response.headers["Location"] = what.location
+    return response
