@@ -37,8 +37,9 @@ LIMITS = {
 class Peer:
     """One WebSocket of a browser, seen from the server."""
 
-    def __init__(self, socket: web.WebSocketResponse) -> None:
+    def __init__(self, socket: web.WebSocketResponse, address: str) -> None:
         self._socket = socket
+        self.address = address
         self.closed = asyncio.Event()
 
     async def receive(self, op: str | None = None) -> Frame:
@@ -127,7 +128,7 @@ class ScriptedServer:
     async def _connect(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse(protocols=self.protocols, autoclose=False)
         await socket.prepare(request)
-        peer = Peer(socket)
+        peer = Peer(socket, request.path_qs)
         self._peers.append(peer)
         self._arrivals.put_nowait(peer)
         await peer.closed.wait()  # the handler's end would be the end of the socket
