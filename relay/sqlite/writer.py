@@ -9,6 +9,7 @@ its batch do not notice.
 import logging
 import sqlite3
 from collections.abc import Sequence
+from itertools import chain
 from typing import Final
 
 from relay.errors import StoreError, Unstorable
@@ -27,6 +28,9 @@ _APPLIED: Final = Applied()
 _INSERT_EVENT: Final = (
     "INSERT INTO events (seq, room_no, offset_no, device_no, mid, at_ms, body) VALUES (?, ?, ?, ?, ?, ?, ?)"
 )
+# Rows written by one statement: it takes two thirds of the CPU of as many single ones.
+_ROWS_AT_ONCE: Final = 64
+_INSERT_EVENTS: Final = _INSERT_EVENT + ", (?, ?, ?, ?, ?, ?, ?)" * (_ROWS_AT_ONCE - 1)
 _PUT_CURSOR: Final = (
     "INSERT INTO cursors (device_no, room_no, epoch, offset_no) VALUES (?, ?, ?, ?) "
     "ON CONFLICT DO UPDATE SET epoch = excluded.epoch, offset_no = excluded.offset_no "
@@ -204,7 +208,7 @@ class Writer:
 
     def _flush(self) -> None:
         if self._rows:
-            self._db.executemany(_INSERT_EVENT, self._rows)
+            self._insert_events(self._rows)
             self._flushed += len(self._rows)
             self._rows.clear()
         if self._cursors:
@@ -213,6 +217,13 @@ class Writer:
                 [(device, room, self._epoch, offset) for (device, room), offset in self._cursors.items()],
             )
             self._cursors.clear()
+
+    def _insert_events(self, rows: list[_EventRow]) -> None:
+        whole = len(rows) - len(rows) % _ROWS_AT_ONCE
+        for start in range(0, whole, _ROWS_AT_ONCE):
+            some = rows[start : start + _ROWS_AT_ONCE]
+            self._db.execute(_INSERT_EVENTS, list(chain.from_iterable(some)))
+        self._db.executemany(_INSERT_EVENT, rows[whole:])
 
     def _abandon(self, seq: int) -> None:
         """Forget the batch: the transaction failed."""
