@@ -19,10 +19,12 @@ from aiortc import (
     RTCRtpSender,
     RTCSessionDescription,
 )
+from aiortc.exceptions import InvalidAccessError, InvalidStateError, OperationError
 from aiortc.mediastreams import MediaStreamError
 from av import AudioFrame, VideoFrame
 
 from loadtest import pictures, sound
+from loadtest.errors import ServerFault
 
 Modality: TypeAlias = Literal["video", "audio", "chat"]
 
@@ -134,8 +136,11 @@ class Call:
         return self._connection.localDescription.sdp
 
     async def answer(self, sdp: str) -> None:
-        """The server's answer to the last offer. :exc:`ValueError` if it is not a session description."""
-        await self._connection.setRemoteDescription(RTCSessionDescription(sdp, "answer"))
+        """The server's answer to the last offer. Raises :exc:`ServerFault` if it does not fit the offer."""
+        try:
+            await self._connection.setRemoteDescription(RTCSessionDescription(sdp, "answer"))
+        except (ValueError, InvalidAccessError, InvalidStateError, OperationError) as error:
+            raise ServerFault(f"an answer that does not fit the offer: {type(error).__name__}") from None
 
     async def close(self) -> None:
         """Count what was received and lost, and end the connection."""

@@ -18,7 +18,8 @@ from uuid import UUID
 
 from loadtest import wire
 from loadtest.backoff import Backoff
-from loadtest.errors import Closed, Disconnected, LoadTestError, Refused, ServerFault, TimedOut, Unreachable
+from loadtest.errors import Closed, LoadTestError, Refused, ServerFault, TimedOut, Unreachable
+from loadtest.in_flight import InFlight
 from loadtest.link import Link
 from loadtest.logs import RoomLogs, Verdict
 from loadtest.wire import Map
@@ -73,14 +74,6 @@ class Tally:
     """Frames that break the protocol."""
 
 
-@dataclass(slots=True)
-class _Pending:
-    frame: Map
-    reply: asyncio.Future[Map]
-    durable: bool
-    link: Link | None = None  # where it was last sent
-
-
 class Client:
     """One device of one account. ``async with`` connects and, at the end, says goodbye.
 
@@ -98,8 +91,7 @@ class Client:
         self._app = app
         self._pace = pace or Pace()
         self._link: Link | None = None
-        self._pending: dict[int, _Pending] = {}
-        self._last_id = 0
+        self._in_flight = InFlight()
         self._sending = asyncio.Lock()
         self._running: asyncio.Task[None] | None = None
         self._welcomed = asyncio.Event()
@@ -146,9 +138,10 @@ class Client:
         if running is not None and not running.cancelled():
             running.result()
 
-    def cut(self) -> None:
-        """Lose the connection as if the network did; the client comes back by itself."""
+    def cut(self, away_seconds: float | None = None) -> None:
+        """Lose the connection as if the network did; the client comes back by itself, or after so long."""
         if self._link is not None:
+            self._come_back_seconds = away_seconds
             self._link.cut()
 
     @property
@@ -194,28 +187,23 @@ class Client:
     async def _ask(self, frame: Map, *, durable: bool) -> Map:
         if self._over is not None:
             raise self._over
-        self._last_id += 1
-        request_id = self._last_id
-        pending = _Pending({**frame, "id": request_id}, asyncio.get_running_loop().create_future(), durable)
-        self._pending[request_id] = pending
-        try:
-            async with asyncio.timeout(self._pace.reply):
-                await self._push()
-                return await pending.reply
-        except TimeoutError:
-            raise TimedOut(frame["op"]) from None
-        finally:
-            del self._pending[request_id]
+        with self._in_flight.ask(frame, durable=durable) as pending:
+            try:
+                async with asyncio.timeout(self._pace.reply):
+                    await self._push()
+                    return await pending.reply
+            except TimeoutError:
+                raise TimedOut(frame["op"]) from None
 
     async def _push(self) -> None:
         """Send everything that was not sent on this connection yet, in the order it was asked."""
         async with self._sending:
             link = self._link
             while link is not None and link is self._link:
-                unsent = next((one for one in self._pending.values() if one.link is not link), None)
+                unsent = self._in_flight.next_unsent(link)
                 if unsent is None:
                     return
-                unsent.link = link
+                unsent.sent_on = link
                 await link.send(unsent.frame)
 
     # --- Connecting -----------------------------------------------------------------------------------
@@ -270,25 +258,21 @@ class Client:
             return
         link.cut()
         self.tally.cuts += 1
-        for pending in self._pending.values():
-            if pending.link is link and not pending.durable and not pending.reply.done():
-                pending.reply.set_exception(Disconnected(f"cut off awaiting {pending.frame['op']}"))
+        self._in_flight.lost(link)
 
     def _end(self, error: LoadTestError) -> None:
         self._over = self._over or error
         self._link = None
-        for pending in self._pending.values():
-            if not pending.reply.done():
-                pending.reply.set_exception(self._over)
+        self._in_flight.fail(self._over)
 
     # --- Reading --------------------------------------------------------------------------------------
 
     async def _take(self, link: Link, frame: Map) -> None:
         match frame["op"]:
             case "ok":
-                self._answered(frame["id"], frame.get("result") or {})
+                self._in_flight.answered(frame["id"], frame.get("result") or {})
             case "error":
-                self._refused(frame)
+                self._in_flight.answered(frame.get("id"), _refusal(frame))
             case "event":
                 await self._event(link, frame)
             case "signal":
@@ -319,16 +303,7 @@ class Client:
                 self.tally.gaps += 1
                 link.cut()
 
-    def _answered(self, request_id: int, result: Map) -> None:
-        pending = self._pending.get(request_id)
-        if pending is not None and not pending.reply.done():
-            pending.reply.set_result(result)
 
-    def _refused(self, frame: Map) -> None:
-        retry_after_ms = frame.get("retry_after_ms")
-        refusal = Refused(
-            frame["code"], frame["name"], temporary=frame["temporary"], retry_after_ms=retry_after_ms
-        )
-        pending = self._pending.get(frame.get("id", -1))
-        if pending is not None and not pending.reply.done():
-            pending.reply.set_exception(refusal)
+def _refusal(frame: Map) -> Refused:
+    retry_after_ms = frame.get("retry_after_ms")
+    return Refused(frame["code"], frame["name"], temporary=frame["temporary"], retry_after_ms=retry_after_ms)

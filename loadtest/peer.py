@@ -1,0 +1,268 @@
+"""One synthetic participant: its conversation with the server, its peer connection, and what it has seen.
+
+It keeps itself in the session: after a cut it joins again, and whenever the server says that the media
+changed it offers again, from a new peer connection when the media worker is another one. What the
+participants say to each other, and when, is the scenario's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from loadtest.call import Call, Meter, Modality
+from loadtest.client import Client, Pace
+from loadtest.errors import Disconnected, LoadTestError, Refused, TimedOut
+from loadtest.target import Target
+from loadtest.wire import Map, check
+from protocol.fields import Role
+
+QUESTION: Final = b"?"
+ANSWER: Final = b"!"
+OFFER_AGAIN_SECONDS: Final = 0.5
+"""The pause after a temporary refusal of an offer that names no time itself."""
+LOOK_AGAIN_SECONDS: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A chat message as it arrived."""
+
+    mid: bytes
+    sender: str
+    data: bytes
+
+
+class Peer:
+    """A participant with one device. Its methods raise :exc:`loadtest.errors.LoadTestError`."""
+
+    def __init__(
+        self, target: Target, account: str, role: Role, modality: Modality, *, pace: Pace | None = None
+    ) -> None:
+        self.account = account
+        self.meter = Meter(modality)
+        self.sent: list[bytes] = []
+        """The ids of the messages that are durable."""
+        self.messages: list[Message] = []
+        """All chat messages of the room, its own among them, in order."""
+        self.doubled = 0
+        """Messages that were handed over a second time under another offset."""
+        self.changes: list[str] = []
+        """What the log told of the session, in order."""
+        self.reason: str | None = None
+        """Why the session ended, once it has."""
+        self.joined_at: float | None = None
+        """``time.monotonic()`` of the reply to the first ``session.join``."""
+        self.client = Client(
+            target.connect, f"{account}-1", lambda: target.participant_token(account, role), self, pace=pace
+        )
+        self._room = ""
+        self._session = ""
+        self._call: Call | None = None
+        self._generation: int | None = None
+        self._mids: set[bytes] = set()
+        self._news = asyncio.Event()
+        self._media_wanted = asyncio.Event()
+        self._rejoin = False
+        self._renew = False
+        self._trouble: LoadTestError | None = None
+        # As many as the other side has waiting for an answer, which is one at a time.
+        self._questions: asyncio.Queue[bytes] = asyncio.Queue()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def join(self, room: str, session: str) -> float:
+        """Connect and join; media follows by itself. Seconds from the beginning to the reply."""
+        started = time.monotonic()
+        await self.client.connect()
+        self._room, self._session = room, session
+        await self.client.request("session.join", session=session)
+        self.joined_at = time.monotonic()
+        self._media_wanted.set()
+        self._tasks = [asyncio.create_task(self._stay()), asyncio.create_task(self._answer_questions())]
+        return self.joined_at - started
+
+    async def say(self, data: bytes) -> None:
+        """Send a chat message; returns when it is durable."""
+        mid, _ = await self.client.send_message(self._room, data, self._session)
+        self.sent.append(mid.bytes)
+
+    async def ask(self, number: int, seconds: float) -> float:
+        """Send a question and wait for the other side's answer: the round trip in seconds."""
+        started = time.monotonic()
+        await self.say(QUESTION + b"%d" % number)
+        await self.until(lambda: self.heard(ANSWER + b"%d" % number), seconds, "chat_answer")
+        return time.monotonic() - started
+
+    def heard(self, data: bytes) -> bool:
+        """Whether the other side has said this."""
+        return any(message.data == data and message.sender != self.account for message in self.messages)
+
+    async def live(self, seconds: float) -> None:
+        """Wait until the session is live."""
+        await self.until(lambda: "live" in self.changes, seconds, "live")
+
+    async def first_media(self, seconds: float) -> None:
+        """Wait until the other side is seen (in a video session) and heard."""
+        video = self.meter.modality == "video"
+        await self.until(
+            lambda: self.meter.sounds > 0 and (self.meter.pictures > 0 or not video), seconds, "first_media"
+        )
+
+    async def more_media(self, seconds: float) -> None:
+        """Wait until more of the other side is seen (in a video session) and heard than so far."""
+        pictures, sounds = self.meter.pictures, self.meter.sounds
+        video = self.meter.modality == "video"
+        await self.until(
+            lambda: self.meter.sounds > sounds and (self.meter.pictures > pictures or not video),
+            seconds,
+            "more_media",
+        )
+
+    async def ended(self, seconds: float) -> None:
+        """Wait until the session is over; ``reason`` tells why."""
+        await self.until(lambda: self.reason is not None, seconds, "session_end")
+
+    async def until(self, condition: Callable[[], bool], seconds: float, awaited: str) -> None:
+        """Wait until something is so. It is looked at whenever there is news, and now and then for the meter.
+
+        Raises :exc:`TimedOut` with the name of what was ``awaited``, or what went wrong meanwhile.
+        """
+        try:
+            async with asyncio.timeout(seconds):
+                while not condition():
+                    self.check()
+                    await self._some_news()
+        except TimeoutError:
+            raise TimedOut(awaited) from None
+
+    async def _some_news(self) -> None:
+        self._news.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_AGAIN_SECONDS):
+                await self._news.wait()
+
+    def check(self) -> None:
+        """Raise what has gone wrong in the background, if anything has."""
+        if self._trouble is not None:
+            raise self._trouble
+
+    async def end_session(self) -> None:
+        """End the session for everyone; for therapists."""
+        await self.client.request("session.end", session=self._session)
+
+    async def close(self) -> None:
+        """Leave everything. The meter has its packet counts from here on."""
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        await self._hang_up()
+        await self.client.close()
+
+    # --- What the conversation brings -----------------------------------------------------------------
+
+    def on_welcome(self, welcome: Map) -> None:
+        """Connected; a session that was joined before has to be joined again."""
+        if self.joined_at is not None:
+            self._rejoin = True
+            self._media_wanted.set()
+
+    def on_event(self, event: Map) -> None:
+        """The next event of the room."""
+        body = event["body"]
+        match body.get("kind"):
+            case "message":
+                self._message(event.get("sender", ""), body)
+            case "session" if body.get("session") == self._session:
+                self.changes.append(body.get("change", ""))
+                self.reason = body.get("reason", self.reason)
+        self._news.set()
+
+    def on_signal(self, signal: Map) -> None:
+        """Something short-lived: of interest is that the media changed."""
+        body = signal["body"]
+        if body.get("kind") == "reoffer" and body.get("session") == self._session:
+            # Without its path a connection is of no use: stock aiortc has no ICE restart.
+            other_worker = self._generation not in {None, body.get("generation")}
+            self._renew = self._renew or other_worker or body.get("reason") == "disconnected"
+            self._media_wanted.set()
+
+    def _message(self, sender: str, body: Map) -> None:
+        check(body, {"mid": bytes, "data": bytes}, "message")
+        message = Message(body["mid"], sender, body["data"])
+        if message.mid in self._mids:
+            self.doubled += 1
+            return
+        self._mids.add(message.mid)
+        self.messages.append(message)
+        if message.data.startswith(QUESTION) and sender != self.account:
+            self._questions.put_nowait(message.data)
+
+    # --- What it does by itself -----------------------------------------------------------------------
+
+    async def _answer_questions(self) -> None:
+        while True:
+            question = await self._questions.get()
+            try:
+                await self.say(ANSWER + question.removeprefix(QUESTION))
+            except LoadTestError as error:
+                self._fail(error)
+
+    async def _stay(self) -> None:
+        """Be in the session and exchange media, again whenever there is reason to."""
+        while self.reason is None:
+            await self._media_wanted.wait()
+            self._media_wanted.clear()
+            try:
+                await self._take_part()
+            except Disconnected:
+                continue  # the next welcome gives reason again
+            except Refused as refusal:
+                if not refusal.temporary:
+                    self._fail(refusal)
+                    return
+                wait_ms = refusal.retry_after_ms
+                await asyncio.sleep(OFFER_AGAIN_SECONDS if wait_ms is None else wait_ms / 1000)
+                self._media_wanted.set()
+            except LoadTestError as error:
+                self._fail(error)
+                return
+
+    async def _take_part(self) -> None:
+        if self._rejoin:
+            self._rejoin = False
+            await self.client.request("session.join", session=self._session)
+        if self.meter.modality != "chat":
+            await self._negotiate()
+
+    async def _negotiate(self) -> None:
+        if self._renew:
+            await self._hang_up()
+        if self._call is None:
+            self._call = Call(self.meter)
+        sdp = await self._call.offer()
+        answer = await self.client.request("media.offer", session=self._session, sdp=sdp)
+        check(answer, {"sdp": str, "generation": int}, "answer")
+        if self._generation not in {None, answer["generation"]}:
+            # The offer came from a connection to another worker than the one that answers.
+            self._renew = True
+            self._media_wanted.set()
+            return
+        self._generation = answer["generation"]
+        await self._call.answer(answer["sdp"])
+
+    async def _hang_up(self) -> None:
+        call, self._call = self._call, None
+        self._renew, self._generation = False, None
+        if call is not None:
+            await call.close()
+
+    def _fail(self, error: LoadTestError) -> None:
+        # What is refused after the end of the session is no trouble.
+        if self._trouble is None and self.reason is None:
+            self._trouble = error
+            self._news.set()
