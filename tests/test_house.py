@@ -23,7 +23,7 @@ SHELLS = frozenset(
         "config": "commands loading",
         "relay/bus": "local",
         "relay/sqlite": "catalog changes group guard opening reads schema store writer",
-        "rtc": "datagrams",
+        "rtc": "client datagrams worker",
         "signaling": "access dispatch key_sets rooms timebase",
         "signaling/door": "acks feed hub link presence requests timers websocket welcome writer",
         "signaling/http": "accounts problems rooms serving sessions",
@@ -37,7 +37,6 @@ SHELLS = frozenset(
 PURE_PARTS = frozenset(
     {
         ("rtc/address.py", "import socket"),  # inet_pton, inet_ntop
-        ("rtc/srtp.py", "import socket"),  # htonl
     }
 )
 
