@@ -32,8 +32,9 @@ def add_source_arguments(parser: ArgumentParser) -> None:
 
 
 def add_parser(subparsers: _SubParsersAction[ArgumentParser]) -> None:
-    """Add ``config check`` and ``config show``. Settings given as flags are expected in ``args.flags``."""
+    """Add ``config check`` and ``config show``; ``args.run`` is :func:`run`, which expects ``args.flags``."""
     parser = subparsers.add_parser("config", help="check or show the settings")
+    parser.set_defaults(run=run)
     commands = parser.add_subparsers(dest="config_command", required=True, metavar="COMMAND")
     for name, help_text in (
         ("check", "say everything that is wrong with the settings"),

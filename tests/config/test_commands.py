@@ -34,7 +34,8 @@ def run(*arguments: str) -> int:
     given, left = flags.take(arguments)
     args = parser.parse_args(left)
     args.flags = given
-    return commands.run(args)
+    status: int = args.run(args)
+    return status
 
 
 def test_check_says_that_all_is_good(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
