@@ -13,9 +13,9 @@ from typing import Protocol
 
 import structlog
 
+from protocol.fields import Modality
 from rtc.control import EventMessage, WorkerStats
 from rtc.errors import RtcError
-from rtc.session import Modality
 from signaling.observe.logs import failure
 
 STEADY_SECONDS = 10.0
@@ -27,7 +27,7 @@ _log = structlog.get_logger("rapport.media")
 
 
 class Worker(Protocol):
-    """A worker process, such as :class:`rtc.client.MediaWorker`. Requests raise :exc:`rtc.errors.RtcError`."""
+    """A process of :class:`rtc.client.MediaWorker`, say. Requests raise :exc:`rtc.errors.RtcError`."""
 
     @property
     def pid(self) -> int:

@@ -19,7 +19,6 @@ from protocol.signals import Reoffer, SignalBody
 from relay.errors import StoreError
 from rtc.control import Connected, Disconnected, EventMessage, Ready, Reason, RosterChanged
 from rtc.errors import RtcError
-from rtc.session import Modality
 from signaling.caller import Caller
 from signaling.media.cut import Cut
 from signaling.media.placement import Place, Placement, Seat
@@ -40,7 +39,7 @@ _KINDS: dict[str, ErrorKind] = {
     "sdp_without_fingerprint": errors.SDP_WITHOUT_FINGERPRINT,
     "session_full": errors.SESSION_FULL,
 }
-"""Refusals of workers by name; other ``sdp_`` names are ``sdp_unsupported``, the rest ``media_unavailable``."""
+"""Refusals by name; other ``sdp_`` names are ``sdp_unsupported``, all others ``media_unavailable``."""
 
 _log = structlog.get_logger("rapport.media")
 
@@ -144,7 +143,7 @@ class Media:
         seat = Seat(slot, session.generation)
         self._placement.take(session_id, seat)
         try:
-            await worker.set_modality(session_id, seat.generation, Modality(session.modality))
+            await worker.set_modality(session_id, seat.generation, session.modality)
         except RtcError as error:
             self._placement.release(session_id)
             raise _refusal(error) from error

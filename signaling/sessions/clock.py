@@ -35,9 +35,11 @@ _log = structlog.get_logger("rapport.clock")
 class Clock:
     """Carries out deadlines: never early, each until it has succeeded."""
 
-    def __init__(self, store: Store, timebase: Timebase) -> None:
+    def __init__(self, store: Store, timebase: Timebase, met: Callable[[int], None]) -> None:
+        """``met`` is told how many milliseconds after it was due each deadline was carried out."""
         self._store = store
         self._timebase = timebase
+        self._met = met
         self._agenda = Agenda(HORIZON_MS)
         self._changed = asyncio.Event()
 
@@ -73,6 +75,7 @@ class Clock:
         for deadline, failure in zip(batch, await self._fired(fire, batch), strict=True):
             if failure is None:
                 self._agenda.done(deadline)
+                self._met(self._timebase.now_ms() - deadline.due_ms)
             else:
                 _log.error("deadline_failed", kind=deadline.kind, error=type(failure).__name__)
                 self._agenda.failed(deadline, self._timebase.now_ms())

@@ -73,7 +73,9 @@ class Sessions:
         timebase: Timebase,
         policy: Policy,
         deadline_set: Callable[[Deadline], None],
+        changed: Callable[[str], None],
     ) -> None:
+        """``deadline_set`` hears of every deadline committed here, ``changed`` of every change by its name."""
         self._store = store
         self._ledger = ledger
         self._signals = signals
@@ -81,6 +83,7 @@ class Sessions:
         self._timebase = timebase
         self._policy = policy
         self._deadline_set = deadline_set
+        self._changed = changed
         self._joined: dict[str, set[str]] = {}  # sessions by connection of this node
         self.countdowns = Countdowns(COUNTDOWN_MS)
 
@@ -258,6 +261,8 @@ class Sessions:
         for write in writes:
             if isinstance(write, SetDeadline):
                 self._deadline_set(Deadline(write.session, write.kind, write.due_ms, write.version))
+        for event in decision.events:
+            self._changed(event.change)
         told = [outcome.audience for outcome in outcomes if isinstance(outcome, Appended)]
         audience = [account for account in told[-1] if session.invites(account)] if told else session.present
         for effect in dict.fromkeys(decision.effects):

@@ -1,0 +1,1 @@
+"""The commands of ``rapport`` that belong to the server: one module each."""

@@ -1,0 +1,78 @@
+"""``rapport serve``: run a node until SIGTERM or Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+import uvloop
+
+from config import ConfigError, Settings
+from config.commands import add_source_arguments, report, settings_from
+from signaling.http.development import key_of
+from signaling.node import Node, StartError
+from signaling.observe import logs
+
+if TYPE_CHECKING:
+    from argparse import _SubParsersAction
+
+
+def add_parser(subparsers: _SubParsersAction[ArgumentParser]) -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "serve",
+        help="run the server",
+        epilog="Settings are given as --section.name=value; see rapport config.",
+    )
+    add_source_arguments(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: Namespace) -> int:
+    """Serve. Returns 0 after a planned stop, 1 if the server could not start."""
+    try:
+        settings = settings_from(args)
+    except ConfigError as error:
+        sys.stderr.write(report(error))
+        return 1
+    logs.configure(settings.log)
+    runner: Callable[[Awaitable[int]], int] = uvloop.run if settings.server.uvloop else asyncio.run  # type: ignore[assignment]  # both take any coroutine
+    return runner(_serve(settings, development=args.dev))
+
+
+async def _serve(settings: Settings, *, development: bool) -> int:
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    node = Node(settings, development=development)
+    try:
+        await node.start()
+    except StartError as error:
+        sys.stderr.write(f"rapport: {error}\n")
+        return 1
+    sys.stdout.write(_greeting(node.url, settings) if development else f"Rapport serves {node.url}\n")
+    sys.stdout.flush()
+    await stopping.wait()
+    await node.stop()
+    return 0
+
+
+def _greeting(url: str, settings: Settings) -> str:
+    """What a first run needs to know."""
+    key, secret = key_of(settings.tokens.keys)
+    return "\n".join(
+        (
+            f"Rapport serves {url} (development: this machine only, data in {settings.store.url})",
+            f"  try it   open {url}/ in a browser",
+            f"  key      {key}",
+            f"  secret   {secret}",
+            "  a token  RAPPORT_SECRET=<the secret> "
+            f"rapport token --key {key} --account alice --role therapist",
+            f"  the API  {url}/v1/openapi.json",
+            "",
+        )
+    )

@@ -1,0 +1,240 @@
+"""One node of Rapport: every part made, wired, started in order and stopped in the opposite order.
+
+Used by ``rapport serve`` and by tests. Which part does what is told by the parts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import structlog
+from aiohttp import web
+
+from config import Settings
+from protocol import errors
+from relay.bus.local import LocalBus
+from relay.errors import StoreError
+from relay.sqlite import SqliteStore
+from relay.writes import ForgetIdempotency
+from rtc.client import MediaWorker
+from rtc.control import EventMessage, WorkerOptions
+from rtc.errors import RtcError
+from signaling.access import Access
+from signaling.dispatch import Dispatcher
+from signaling.door.acks import Acks
+from signaling.door.hub import Hub
+from signaling.door.shared import Shared
+from signaling.door.websocket import Door
+from signaling.http.application import application
+from signaling.http.endpoint import Services
+from signaling.http.health import Health
+from signaling.http.idempotency import KEPT_MS
+from signaling.key_sets import KeySets
+from signaling.media.cut import Cut
+from signaling.media.placement import Placement
+from signaling.media.pool import Pool, Worker
+from signaling.media.service import Media
+from signaling.observe.logs import failure
+from signaling.observe.metrics import Metrics
+from signaling.policy import policy_of
+from signaling.rooms import Rooms
+from signaling.sessions.clock import Clock
+from signaling.sessions.service import Sessions
+from signaling.timebase import Timebase
+
+COUNTDOWN_TICK_SECONDS = 1.0
+HOUSEKEEPING_SECONDS = 3600.0
+TASK_PAUSE_SECONDS = 1.0
+DRAIN_SHARE = 0.5
+"""The part of the time for stopping within which connections are told to come back."""
+
+_log = structlog.get_logger("rapport.node")
+
+
+class StartError(Exception):
+    """The node cannot start. The message is for operators: one line that says what is wrong."""
+
+
+class Node:
+    """One server: ``await start()``, then it serves at :attr:`url` until ``await stop()``.
+
+    ``development`` adds the page at ``/`` and ``/dev/session``.
+    """
+
+    def __init__(self, settings: Settings, *, development: bool = False) -> None:
+        self._settings = settings
+        self._development = development
+        self._stack = AsyncExitStack()
+        self._port = 0
+        self._wire()
+
+    def _wire(self) -> None:
+        settings = self._settings
+        self.serving = False
+        self.metrics = Metrics()
+        self.timebase = Timebase()
+        self.store = SqliteStore(Path(settings.store.url.removeprefix("sqlite:///")))
+        self.bus = LocalBus()
+        self.hub = Hub(self.store, self.bus, settings.limits, self.timebase)
+        self.rooms = Rooms(self.store, self.bus, self.timebase)
+        self.key_sets = KeySets(settings.tokens.jwks)
+        self.access = Access(settings.tokens, self.store, self.key_sets, self.timebase)
+        self.pool = Pool(settings.media.workers, self._spawn)
+        placement = Placement()
+        cut = Cut(self.pool, placement)
+        self.clock = Clock(self.store, self.timebase, self.metrics.deadline_met)
+        self.sessions = Sessions(
+            self.store,
+            self.rooms,
+            self.hub,
+            cut,
+            self.timebase,
+            policy_of(settings),
+            self.clock.put,
+            self.metrics.session_changed,
+        )
+        self.media = Media(self.sessions, self.hub, self.pool, placement, cut)
+        dispatcher = Dispatcher(self.rooms, self.hub, self.sessions, self.media, self.access, self.timebase)
+        acks = Acks(self.store)
+        shared = Shared(settings.limits, self.store, self.hub, self.access, dispatcher, self.timebase, acks)
+        self.door = Door(shared, settings.server)
+
+    @property
+    def url(self) -> str:
+        """Where the node serves, as seen from its own machine."""
+        server = self._settings.server
+        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(server.host, server.host)  # noqa: S104 - compared
+        return f"{'https' if server.tls_certificate else 'http'}://{host}:{self._port}"
+
+    async def start(self) -> None:
+        """Start everything; returns when the node serves. Raises :exc:`StartError`; then nothing is left."""
+        try:
+            await self._start()
+        except BaseException as error:
+            await self._stack.aclose()
+            if isinstance(error, StoreError):
+                raise StartError(f"the store {self._settings.store.url} cannot be used: {error}") from error
+            if isinstance(error, RtcError):
+                raise StartError(f"the media workers do not start: {error}") from error
+            raise
+        self.serving = True
+
+    async def stop(self) -> None:
+        """Drain and stop everything, within the time that the settings allow for it."""
+        self.serving = False
+        seconds = self._settings.server.shutdown_seconds
+        try:
+            async with asyncio.timeout(seconds * DRAIN_SHARE):
+                await self.hub.close_all(errors.DRAIN, seconds)
+        except TimeoutError:
+            _log.warning("connections_cut", connections=self.hub.stats().connections)
+        await self._stack.aclose()
+
+    async def _start(self) -> None:
+        after = self._stack.push_async_callback
+        await self.store.open()
+        after(self.store.close)
+        await self.hub.start()
+        after(self.hub.stop)
+        await self.pool.start()
+        after(self.pool.stop)
+        after(self.media.stop)
+        await self.clock.catch_up(self.sessions.fire)
+        await self.sessions.recover()
+        self._run("clock", lambda: self.clock.run(self.sessions.fire))
+        self._run("countdowns", _every(COUNTDOWN_TICK_SECONDS, self.sessions.remind))
+        self._run("housekeeping", _every(HOUSEKEEPING_SECONDS, self._forget))
+        await self.door.start()
+        after(self.door.stop)
+        await self._listen()
+
+    def _run(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Keep something running for as long as the node runs."""
+        task = asyncio.create_task(_again_and_again(name, work), name=name)
+
+        async def end() -> None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+        self._stack.push_async_callback(end)
+
+    async def _listen(self) -> None:
+        server = self._settings.server
+        services = Services(self.store, self.rooms, self.sessions, self.timebase)
+        health = Health(
+            self, self.store, self.bus, self.hub, self.pool, self.metrics, self._settings.metrics.token
+        )
+        app = application(
+            services,
+            self.access,
+            self.door,
+            health,
+            self.metrics,
+            self._settings,
+            development_mode=self._development,
+        )
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=server.shutdown_seconds / 4)
+        await runner.setup()
+        self._stack.push_async_callback(runner.cleanup)
+        site = web.TCPSite(runner, server.host, server.port, ssl_context=self._tls(), reuse_address=True)
+        try:
+            await site.start()
+        except OSError as error:
+            reason = os.strerror(error.errno) if error.errno else "the address cannot be resolved"
+            raise StartError(f"cannot listen on {server.host} port {server.port}: {reason}") from error
+        self._port = runner.addresses[0][1]
+
+    def _tls(self) -> ssl.SSLContext | None:
+        server = self._settings.server
+        if server.tls_certificate is None:
+            return None
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        try:
+            context.load_cert_chain(server.tls_certificate, server.tls_key)
+        except (OSError, ssl.SSLError) as error:
+            raise StartError(f"the TLS certificate and key cannot be used: {type(error).__name__}") from error
+        return context
+
+    def _spawn(
+        self, slot: int, on_event: Callable[[EventMessage], None], on_exit: Callable[[], None]
+    ) -> Worker:
+        media = self._settings.media
+        options = WorkerOptions(
+            host=media.host,
+            port=media.port + slot if media.port else 0,
+            announce=media.announce,
+            ice_consent_seconds=media.consent_seconds,
+            max_participants=media.max_participants,
+        )
+        return MediaWorker(
+            options,
+            on_event=on_event,
+            on_exit=on_exit,
+            request_timeout_seconds=media.request_timeout_seconds,
+        )
+
+    async def _forget(self) -> None:
+        await self.store.commit(ForgetIdempotency(self.timebase.now_ms() - KEPT_MS))
+
+
+def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+    async def once() -> None:
+        await asyncio.sleep(seconds)
+        await work()
+
+    return once
+
+
+async def _again_and_again(name: str, work: Callable[[], Awaitable[None]]) -> None:
+    """Do the work, and whatever it meets, do it again: a node without its clock would be worse than none."""
+    while True:
+        try:
+            await work()
+        except Exception as error:  # noqa: BLE001 - what failed is logged, and tried again
+            _log.error("task_failed", task=name, error=failure(error))
+            await asyncio.sleep(TASK_PAUSE_SECONDS)

@@ -1,0 +1,164 @@
+"""What a node counts, for Prometheus: its own registry, no labels that name people, rooms or sessions.
+
+Counters are counted where things happen; figures that others keep are taken over at each scrape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from relay.rows import StoreStatistics
+from rtc.control import WorkerStats
+from signaling.door.hub import HubStatistics
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+METHODS = frozenset({"GET", "HEAD", "POST", "DELETE", "PUT", "PATCH", "OPTIONS"})
+"""Methods that are counted by name: a client can invent any number of others."""
+
+LATENESS_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 3, 10, 60)
+REQUEST_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Figures that the parts of a node keep themselves."""
+
+    hub: HubStatistics
+    bus_dropped: int
+    store: StoreStatistics | None
+    """None when the store does not answer."""
+    workers: Mapping[int, WorkerStats]
+    """Those that answer, by slot."""
+    worker_restarts: int
+
+
+class Metrics:
+    """The metrics of one node."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._snapshot: Snapshot | None = None
+        self._requests = Counter(
+            "rapport_http_requests",
+            "HTTP requests answered, by the pattern of the address.",
+            ("method", "route", "status"),
+            registry=self._registry,
+        )
+        self._request_seconds = Histogram(
+            "rapport_http_request_seconds",
+            "Time to answer an HTTP request.",
+            buckets=REQUEST_BUCKETS,
+            registry=self._registry,
+        )
+        self._changes = Counter(
+            "rapport_session_changes",
+            "Changes of sessions carried out by this node.",
+            ("change",),
+            registry=self._registry,
+        )
+        self._lateness = Histogram(
+            "rapport_deadline_lateness_seconds",
+            "Time from when a deadline was due until its outcome was durable.",
+            buckets=LATENESS_BUCKETS,
+            registry=self._registry,
+        )
+        ProcessCollector(registry=self._registry)
+        self._registry.register(_Figures(self))
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """The figures of the scrape under way."""
+        return self._snapshot
+
+    def request_answered(self, method: str, route: str, status: int, seconds: float) -> None:
+        """An HTTP request was answered."""
+        known = method if method in METHODS else "other"
+        self._requests.labels(known, route, str(status)).inc()
+        self._request_seconds.observe(seconds)
+
+    def session_changed(self, change: str) -> None:
+        """A change of a session was committed."""
+        self._changes.labels(change).inc()
+
+    def deadline_met(self, lateness_ms: int) -> None:
+        """A deadline was carried out, so many milliseconds after it was due."""
+        self._lateness.observe(lateness_ms / 1000)
+
+    def exposition(self, snapshot: Snapshot) -> bytes:
+        """Everything, in Prometheus' text format."""
+        self._snapshot = snapshot
+        return generate_latest(self._registry)
+
+
+class _Figures(Collector):
+    """Turns the snapshot of a scrape into metrics."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterable[Metric]:
+        """Called by the registry; without a snapshot it only asks for names."""
+        snapshot = self._metrics.snapshot
+        if snapshot is None:
+            return
+        yield _gauge("rapport_connections", "WebSocket connections.", snapshot.hub.connections)
+        yield _gauge("rapport_accounts", "Accounts with a connection.", snapshot.hub.accounts)
+        closed = snapshot.hub.closed
+        yield _counters("rapport_connections_closed", "Connections closed by this side.", "code", closed)
+        yield _counter("rapport_bus_dropped", "Notices dropped at the bus's limit.", snapshot.bus_dropped)
+        yield _counter("rapport_media_worker_restarts", "Workers that died.", snapshot.worker_restarts)
+        yield from _store_figures(snapshot.store)
+        yield from _media_figures(snapshot.workers)
+
+
+def _store_figures(store: StoreStatistics | None) -> Iterable[Metric]:
+    yield _gauge("rapport_store_up", "Whether the store answers.", 1 if store else 0)
+    if store is not None:
+        yield _counter("rapport_store_commits", "Commits answered.", store.commits)
+        yield _counter("rapport_store_batches", "Transactions they were grouped into.", store.batches)
+        yield _counter("rapport_store_appends", "Events written.", store.appends)
+        yield _gauge("rapport_store_waiting", "Commits that wait for a transaction.", store.waiting)
+        yield _gauge("rapport_store_bytes", "Size on disk.", store.size_bytes)
+
+
+def _media_figures(workers: Mapping[int, WorkerStats]) -> Iterable[Metric]:
+    total = workers.values()
+    yield _gauge("rapport_media_workers", "Media workers that answer.", len(workers))
+    yield _gauge("rapport_media_sessions", "Sessions with media.", sum(one.sessions for one in total))
+    yield _gauge("rapport_media_peers", "Peer connections.", sum(one.peers for one in total))
+    by_slot = {str(slot): one for slot, one in workers.items()}
+    for name, text in (
+        ("packets_in", "Packets received"),
+        ("packets_out", "Packets sent"),
+        ("bytes_in", "Bytes received"),
+        ("bytes_out", "Bytes sent"),
+        ("cpu_seconds", "Processor time used"),
+    ):
+        values = {slot: getattr(one, name) for slot, one in by_slot.items()}
+        yield _counters(f"rapport_media_{name}", f"{text}, by worker.", "worker", values)
+    drops: dict[str, int] = {}
+    for one in total:
+        for cause, count in one.dropped.items():
+            drops[cause] = drops.get(cause, 0) + count
+    yield _counters("rapport_media_dropped", "Packets dropped by the workers that are up.", "cause", drops)
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, text, value=value)
+
+
+def _counter(name: str, text: str, value: float) -> Metric:
+    return CounterMetricFamily(name, text, value=value)
+
+
+def _counters(name: str, text: str, label: str, values: Mapping[str, float]) -> Metric:
+    family = CounterMetricFamily(name, text, labels=[label])
+    for key, value in sorted(values.items()):
+        family.add_metric([key], value)
+    return family
