@@ -155,12 +155,13 @@ class Page:
             const deadline = performance.now() + {seconds * 1000};
             for (;;) {{
                 const value = await ({condition});
-                if (value || performance.now() > deadline) return value;
+                if (value || performance.now() > deadline) return {{ met: Boolean(value), value }};
                 await new Promise((resolve) => setTimeout(resolve, 25));
             }}
         }})()"""
-        if value := await self.evaluate(script):
-            return value
+        outcome = await self.evaluate(script)
+        if outcome["met"]:
+            return outcome.get("value")
         raise PageError(f"not true within {seconds} s: {condition}")
 
     async def text(self, selector: str) -> str:

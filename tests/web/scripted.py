@@ -19,7 +19,10 @@ import web as web_package
 Frame = dict[str, Any]
 
 # As strict as a server should be: what the pages need beyond this would be a fault in them.
-POLICY = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'"
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
 
 LIMITS = {
     "frame_bytes": 262144,
@@ -45,7 +48,7 @@ class Peer:
     async def receive(self, op: str | None = None) -> Frame:
         """The next frame; with ``op``, the next of that kind, whatever comes before it."""
         while True:
-            message = await asyncio.wait_for(self._socket.receive(), 10)
+            message = await self._socket.receive()
             if message.type not in {WSMsgType.BINARY, WSMsgType.TEXT}:
                 raise ConnectionError(f"the browser closed: {message.type.name}")
             unpack = msgpack.unpackb if message.type is WSMsgType.BINARY else json.loads
@@ -64,11 +67,14 @@ class Peer:
     async def welcome(self, *rooms: Frame, **fields: Any) -> Frame:
         """Take ``hello``, answer it, and return it."""
         hello = await self.receive("hello")
-        answer = {"connection": "c1", "version": 1, "server_now_ms": 1_800_000_000_000, "account": "ann"}
-        await self.send(
-            "welcome", **{**answer, "role": "client", "limits": LIMITS, "rooms": list(rooms), **fields}
-        )
+        await self.send_welcome(*rooms, **fields)
         return hello
+
+    async def send_welcome(self, *rooms: Frame, **fields: Any) -> None:
+        """Send ``welcome``, with other fields where they are given."""
+        answer: Frame = {"connection": "c1", "version": 1, "server_now_ms": 1_800_000_000_000}
+        answer |= {"account": "ann", "role": "client", "limits": LIMITS, "rooms": list(rooms)}
+        await self.send("welcome", **{**answer, **fields})
 
     async def answer(self, op: str, **result: Any) -> Frame:
         """Take the next request of this kind, say ``ok``, and return it."""
@@ -122,8 +128,12 @@ class ScriptedServer:
         await self._runner.cleanup()
 
     async def accept(self) -> Peer:
-        """The next WebSocket that a browser opens."""
+        """The next WebSocket that a browser opens, soon."""
         return await asyncio.wait_for(self._arrivals.get(), 10)
+
+    async def next_peer(self) -> Peer:
+        """The next WebSocket that a browser opens, whenever that is."""
+        return await self._arrivals.get()
 
     async def _connect(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse(protocols=self.protocols, autoclose=False)

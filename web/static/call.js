@@ -1,9 +1,9 @@
 /**
  * The media of one participant: one RTCPeerConnection to the server, replaced when it is beyond repair.
  *
- * The client always offers and the server always answers. The server says when to offer again (`reoffer`), and
- * each of its answers says whose tracks it sends where. Sessions, devices and what is shown are left to the
- * caller.
+ * The client always offers and the server always answers. The server says when to offer again (`reoffer`),
+ * and each of its answers says whose tracks it sends where. Sessions, devices and what is shown are left to
+ * the caller.
  */
 
 import { Backoff } from "./backoff.js";
@@ -38,7 +38,7 @@ export class Call {
   #again = false;
   #timer = null;
 
-  /** `exchange(sdp)` sends an offer and gives `{sdp, generation}`; its errors say whether they are `temporary`. */
+  /** `exchange(sdp)` sends an offer and gives `{sdp, generation}`; its errors say if they are `temporary`. */
   constructor({ exchange, handlers = {}, timing = {} }) {
     this.#exchange = exchange;
     this.#handlers = { ...NO_HANDLERS, ...handlers };
@@ -63,7 +63,7 @@ export class Call {
     this.#others = Math.max(1, others);
   }
 
-  /** Offer again: from a new peer connection if the generation is not that of the last answer, or if asked. */
+  /** Offer again: from a new peer connection if the generation is not the last answer's, or if asked. */
   reoffer({ generation = null, anew = false } = {}) {
     if (this.#peer === null) return;
     const known = this.#worker?.generation ?? generation;
@@ -80,7 +80,7 @@ export class Call {
     this.#become("closed");
   }
 
-  /** The statistics of the peer connection, as `RTCPeerConnection.getStats` gives them; null when there is none. */
+  /** The statistics of the peer connection, as its `getStats` gives them; null when there is none. */
   async stats() {
     return (await this.#peer?.getStats()) ?? null;
   }
@@ -93,7 +93,8 @@ export class Call {
     this.#peer = peer;
     peer.onconnectionstatechange = () => peer === this.#peer && this.#changed(peer.connectionState);
     for (const kind of this.#kinds) {
-      peer.addTransceiver(this.#tracks[kind] ?? kind, { direction: "sendrecv", streams: [new MediaStream()] });
+      const options = { direction: "sendrecv", streams: [new MediaStream()] };
+      peer.addTransceiver(this.#tracks[kind] ?? kind, options);
     }
     this.#become("connecting");
     this.#negotiate();

@@ -1,4 +1,4 @@
-/** The list of messages and the field they are written in. A message is shown once, however often it comes. */
+/** The list of messages and the field they are written in. Each is shown once, however often it comes. */
 
 const time = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
 const STATES = { pending: "Sending…", failed: "Not sent", sent: "" };
@@ -19,7 +19,7 @@ export class Chat {
     });
     this.#field.addEventListener("input", () => this.#fit());
     this.#field.addEventListener("keydown", (event) => {
-      // Enter sends and Shift+Enter breaks the line; while a word is being composed, Enter only ends the word.
+      // Enter sends, Shift+Enter breaks the line; while a word is being composed, Enter only ends the word.
       if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
       event.preventDefault();
       form.requestSubmit();
@@ -53,13 +53,16 @@ export class Chat {
   #place(item, offset) {
     const atEnd = this.#list.scrollHeight - this.#list.scrollTop - this.#list.clientHeight < 40;
     item.dataset.offset = String(offset);
-    const next = [...this.#list.children].find((other) => other !== item && Number(other.dataset.offset) > offset);
+    const follows = (other) => other !== item && Number(other.dataset.offset) > offset;
+    const next = [...this.#list.children].find(follows);
     this.#list.insertBefore(item, next ?? null);
     if (atEnd || item.classList.contains("mine")) this.#list.scrollTop = this.#list.scrollHeight;
   }
 
   #fit() {
-    this.#field.style.height = "auto";
-    this.#field.style.height = `${Math.min(this.#field.scrollHeight, 120)}px`;
+    const field = this.#field;
+    field.style.height = "auto";
+    const borders = field.offsetHeight - field.clientHeight;
+    field.style.height = `${field.scrollHeight + borders}px`; // up to the `max-height` of the style
   }
 }

@@ -1,19 +1,20 @@
 /**
  * The camera and the microphone of this device.
  *
- * A camera that is switched off is let go of, so that its light goes out; a microphone that is muted stays open,
- * so that it is back within a word.
+ * A camera that is switched off is let go of, so that its light goes out; a microphone that is muted stays
+ * open, so that it is back within a word.
  */
 
 const CONSTRAINTS = {
   audio: { echoCancellation: true, noiseSuppression: true, autoGainControl: true },
-  video: { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30, max: 30 }, facingMode: "user" },
+  video: { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { max: 30 }, facingMode: "user" },
 };
 
 export class Devices {
   tracks = { audio: null, video: null };
   problems = { audio: null, video: null }; // names of the browser's errors
   #onChange;
+  #life = 0; // counts up when everything is let go of: what was asked for before is not wanted any more
 
   /** `onChange(kind, track)` follows every track that comes or goes. */
   constructor(onChange) {
@@ -46,16 +47,18 @@ export class Devices {
 
   /** Let go of everything. */
   close() {
+    this.#life += 1;
     for (const kind of Object.keys(this.tracks)) this.#drop(kind);
   }
 
   async #ask(kinds) {
+    const life = this.#life;
     try {
       // Without https there is no `mediaDevices` at all.
       if (!navigator.mediaDevices) throw new DOMException("not a secure page", "SecurityError");
       const wanted = Object.fromEntries(kinds.map((kind) => [kind, CONSTRAINTS[kind]]));
       const stream = await navigator.mediaDevices.getUserMedia(wanted);
-      for (const track of stream.getTracks()) this.#take(track);
+      for (const track of stream.getTracks()) life === this.#life ? this.#take(track) : track.stop();
       return true;
     } catch (error) {
       for (const kind of kinds) this.problems[kind] = error.name;
@@ -85,7 +88,7 @@ export class Devices {
   }
 }
 
-/** How loud a track is right now, again and again: `show(level)` from 0 to 1. The function returned stops it. */
+/** How loud a track is, again and again: `show(level)` from 0 to 1. The function returned stops it. */
 export function meter(track, show) {
   const context = new AudioContext();
   const analyser = new AnalyserNode(context, { fftSize: 512 });

@@ -1,6 +1,6 @@
 /** The markup that the therapist's and the client's page share. What is in it is filled in by `view.js`. */
 
-const icon = (...shapes) => `<svg viewBox="0 0 24 24" aria-hidden="true" focusable="false">${shapes.join("")}</svg>`;
+const icon = (...shapes) => `<svg viewBox="0 0 24 24" aria-hidden="true">${shapes.join("")}</svg>`;
 
 const SLASH = '<path class="slash" d="M4 4l16 16"/>';
 const MICROPHONE = icon(
@@ -8,15 +8,26 @@ const MICROPHONE = icon(
   '<path d="M5.5 11a6.5 6.5 0 0 0 13 0M12 17.5V21"/>',
   SLASH,
 );
-const CAMERA = icon('<rect x="3" y="6" width="12" height="12" rx="2.5"/>', '<path d="M15 11l6-3.5v9L15 13"/>', SLASH);
-const CHAT = icon('<path d="M5 5h14a1 1 0 0 1 1 1v9a1 1 0 0 1-1 1H10l-5 4v-4a1 1 0 0 1-1-1V6a1 1 0 0 1 1-1z"/>');
+const CAMERA = icon(
+  '<rect x="3" y="6" width="12" height="12" rx="2.5"/>',
+  '<path d="M15 11l6-3.5v9L15 13"/>',
+  SLASH,
+);
+const CHAT = icon(
+  '<path d="M6 5h12a2 2 0 0 1 2 2v7a2 2 0 0 1-2 2h-8l-4.5 4v-4A2 2 0 0 1 4 14V7a2 2 0 0 1 2-2z"/>',
+);
 const LEAVE = icon('<path d="M14 4H6a1 1 0 0 0-1 1v14a1 1 0 0 0 1 1h8M10 12h11M17.5 8.5L21 12l-3.5 3.5"/>');
 const SEND = icon('<path d="M4 12l16-7-5 15-3.5-6z"/>', '<path d="M11.5 14L20 5"/>');
 const CLOSE = icon('<path d="M6 6l12 12M18 6L6 18"/>');
 
-const toggles = `
-  <button type="button" class="tool" data-action="microphone">${MICROPHONE}<span class="label"></span></button>
-  <button type="button" class="tool" data-action="camera">${CAMERA}<span class="label"></span></button>`;
+const tool = (action, content, extra = "") =>
+  `<button type="button" class="tool" data-action="${action}" ${extra}>${content}</button>`;
+
+const toggles =
+  tool("microphone", `${MICROPHONE}<span class="label"></span>`) +
+  tool("camera", `${CAMERA}<span class="label"></span>`);
+
+const CHAT_TOOL = `${CHAT}<span class="label">Chat</span><span id="unread" class="unread" hidden></span>`;
 
 const lobby = `
   <section id="lobby" class="lobby" aria-labelledby="lobby-title">
@@ -56,16 +67,14 @@ const room = `
       <ol id="messages" role="log" aria-label="Messages" tabindex="0"></ol>
       <form id="compose">
         <label class="hidden" for="text">Your message</label>
-        <textarea id="text" rows="1" placeholder="Write a message" autocomplete="off" enterkeyhint="send"></textarea>
+        <textarea id="text" rows="1" placeholder="Write a message" enterkeyhint="send"></textarea>
         <button type="submit" class="plain send" aria-label="Send">${SEND}</button>
       </form>
     </aside>
     <div class="tools bar" role="toolbar" aria-label="Session controls">
       <span class="tools" data-media>${toggles}</span>
-      <button type="button" class="tool" data-action="chat" aria-controls="chat">
-        ${CHAT}<span class="label">Chat</span><span id="unread" class="unread" hidden></span>
-      </button>
-      <button type="button" class="tool quiet" data-action="leave">${LEAVE}<span class="label">Leave</span></button>
+      ${tool("chat", CHAT_TOOL, 'aria-controls="chat"')}
+      ${tool("leave", `${LEAVE}<span class="label">Leave</span>`)}
     </div>
   </section>`;
 
@@ -80,7 +89,8 @@ const leaving = `
   <dialog id="leaving" aria-labelledby="leaving-title">
     <form method="dialog">
       <h2 id="leaving-title">Leave or end?</h2>
-      <p>If you leave, the session goes on and you can come back. If you end it, it is over for both of you.</p>
+      <p>If you leave, the session goes on and you can come back.</p>
+      <p>If you end it, it is over for both of you.</p>
       <div class="choices">
         <button class="secondary" value="stay" autofocus>Stay</button>
         <button class="secondary" value="leave">Leave</button>
@@ -92,7 +102,7 @@ const leaving = `
 export const LAYOUT = `
   <header class="top">
     <p class="brand">
-      <svg viewBox="0 0 24 24" aria-hidden="true"><circle cx="9" cy="12" r="6"/><circle cx="15" cy="12" r="6"/></svg>
+      ${icon('<circle cx="9" cy="12" r="6"/>', '<circle cx="15" cy="12" r="6"/>')}
       Rapport
     </p>
     <p id="connection" class="connection" role="status"></p>

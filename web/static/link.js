@@ -1,8 +1,8 @@
 /**
  * What a person's link carries: `#token=…&session=…`, in the fragment, which browsers never send to a server.
  *
- * It is taken out of the address at once, so that it does not stay in the history or on a shared screen, and kept
- * for as long as the tab lives, so that a reload still works.
+ * It is taken out of the address at once, so that it does not stay in the history or on a shared screen, and
+ * kept for as long as the tab lives, so that a reload still works.
  */
 
 const KEY = "rapport.link";

@@ -20,7 +20,7 @@ export class Outbox {
   #request;
   #backoff;
 
-  /** `request(op, fields)` gives the reply; `backoff` spaces repetitions of what was refused for the moment. */
+  /** `request(op, fields)` gives the reply; `backoff` spaces the repetitions of what was refused for now. */
   constructor(storage, request, backoff) {
     this.#storage = storage;
     this.#request = request;

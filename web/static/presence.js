@@ -1,6 +1,6 @@
 /**
- * Whether someone's camera and microphone are on, as the pages tell each other: in `opaque` signals, which the
- * server passes on unread. A picture that stopped because it was switched off then does not look like a fault.
+ * Whether someone's camera and microphone are on, as the pages tell each other: in `opaque` signals, which
+ * the server passes on unread. A picture that was switched off then does not look like a fault.
  */
 
 /** The data of a signal that tells our own state. */

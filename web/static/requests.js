@@ -13,12 +13,12 @@ export class RequestError extends Error {
   }
 }
 
-/** The connection was lost before the reply, or is not up. Whether the request was carried out is not known. */
+/** The connection was lost before the reply, or is not up. Whether the request was done is not known. */
 export class ConnectionLost extends Error {
   temporary = true;
 }
 
-/** The connection holds, but no reply came in time. Whether the request was carried out is not known. */
+/** The connection holds, but no reply came in time. Whether the request was done is not known. */
 export class NoReply extends Error {
   temporary = true;
 }

@@ -1,4 +1,4 @@
-/** The page as the person sees it: it shows what it is told and says which button was pressed, and knows no more. */
+/** The page as it is seen: it shows what it is told, says which button was pressed, and knows no more. */
 
 import { LAYOUT } from "./layout.js";
 
@@ -51,6 +51,7 @@ export class View {
     byId("remedy").hidden = !remedy;
   }
 
+  /** What is known of the session before it is entered, and whether it can be. */
   lobby({ title, when, before, ready }) {
     setText(byId("lobby-title"), title);
     setText(byId("when"), when);
@@ -82,7 +83,9 @@ export class View {
     for (const video of document.querySelectorAll("video.self")) {
       if (video.srcObject?.getTracks()[0] !== track) video.srcObject = stream;
     }
-    for (const element of document.querySelectorAll('[data-veil="self"]')) setVeil(element, track ? "" : veil);
+    for (const element of document.querySelectorAll('[data-veil="self"]')) {
+      setVeil(element, track ? "" : veil);
+    }
   }
 
   /** Whether microphone and camera are on. */
@@ -118,9 +121,10 @@ export class View {
   /** Open or close the chat; whether it is open now. */
   toggleChat(open = !this.chatOpen) {
     document.body.dataset.chat = open ? "open" : "closed";
-    for (const button of document.querySelectorAll('[aria-controls="chat"]')) button.ariaExpanded = String(open);
+    const button = document.querySelector('[aria-controls="chat"]');
+    button.ariaExpanded = String(open);
     if (open) byId("text").focus();
-    else document.querySelector('[aria-controls="chat"]').focus();
+    else button.focus();
     return open;
   }
 

@@ -1,10 +1,22 @@
 /**
- * Everything that happens, in words for the people it happens to. What went wrong always comes with what to do.
+ * Everything that happens, in words for the people it happens to; whatever goes wrong comes with what to do.
  *
- * `role` is whose page it is: people are named by what they are to each other, since the server knows no names.
+ * `reader` is the role of whose page it is: people are called what they are to each other, since the server
+ * knows no names.
  */
 
+import { roundTime } from "./clock.js";
+
 const THERAPIST = "therapist";
+const hour = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
+const day = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long" });
+
+const capitalised = (text) => text[0].toUpperCase() + text.slice(1);
+
+/** "14:50", as the reader writes it. */
+export function timeOfDay(instant) {
+  return hour.format(instant);
+}
 
 /** How the reader of `role`'s page would call a person of another role. */
 export function personWords(reader, role) {
@@ -16,6 +28,33 @@ export function personWords(reader, role) {
 /** Whom the reader is waiting for. */
 export function otherWords(reader) {
   return reader === THERAPIST ? "your client" : "your therapist";
+}
+
+/** The lobby, as `{title, when, before}`; `session` is null until known, `someone` is who is there. */
+export function lobbyWords(session, now, reader, someone) {
+  if (session === null) return { title: "Welcome", when: "One moment, please…", before: "" };
+  const early = session.opens_ms - now;
+  let before = "You can come in now. Take a moment to check how you look and sound.";
+  if (session.modality === "chat") before = "You can come in now.";
+  if (someone !== null) before = `${someone} is already here.`;
+  if (early > 0) before = `You can come in at ${timeOfDay(session.opens_ms)}, in ${roundTime(early)}.`;
+  return {
+    title: `Your session with ${otherWords(reader)}`,
+    when: `${day.format(session.starts_ms)}, ${hour.formatRange(session.starts_ms, session.agreed_end_ms)}`,
+    before,
+  };
+}
+
+/** What stands where the other person will be seen. */
+export function waitingWords(reader, someone) {
+  const other = otherWords(reader);
+  if (someone) return `Connecting you with ${other}…`;
+  return `You are in the right place. ${capitalised(other)} is not here yet.`;
+}
+
+/** How much time is left, to be read aloud. */
+export function cueWords(minutes) {
+  return minutes === 1 ? "One minute left." : `${minutes} minutes left.`;
 }
 
 /** The state of the connection and the call, as one short line with a tone: "good", "busy" or "bad". */
@@ -30,21 +69,23 @@ export function connectionWords(connection, call) {
 
 /** Why a session is over, as `{title, text}`; `reason` as the server gives it, with the session's state. */
 export function endWords({ state, reason }, reader) {
-  const other = otherWords(reader);
-  const capital = other[0].toUpperCase() + other.slice(1);
+  const other = capitalised(otherWords(reader));
   const words = {
     completed: ["Your time together is up", "The session ended at its agreed time."],
     cap: ["Your time together is up", "The session ran over its agreed time and has now ended."],
-    left: [
-      "The session has ended",
-      reader === THERAPIST ? "You ended the session." : `${capital} ended the session.`,
-    ],
+    left: ["The session has ended", reader === THERAPIST ? "You ended the session." : `${other} ended it.`],
     operator: ["The session has ended", "It was ended by the people who run this service."],
     no_show: ["The session did not take place", "You were not both here during the time that was set aside."],
     cancelled: ["The session was cancelled", "It will not take place."],
   };
   const [title, text] = words[reason] ?? words[state] ?? ["The session has ended", ""];
   return { title, text: `${text} You can close this page now.`.trim() };
+}
+
+/** The reader has left a session that goes on. */
+export function leftWords() {
+  const text = "It goes on until its agreed end, and you can come back until then.";
+  return { title: "You have left the session", text, again: "Come back" };
 }
 
 const LINK = "Ask for a new link, or open the one you were sent once more.";
@@ -65,7 +106,7 @@ const ERRORS = {
   session_not_open: ["It is too early to come in.", "The door opens shortly before your session begins."],
   session_over: ["This session is already over.", "If you need to talk, please arrange a new one."],
   session_full: ["Everyone who may be in this session is already here.", SUPPORT],
-  media_unavailable: ["Sound and picture are not available at this moment.", "We keep trying. You can write meanwhile."],
+  media_unavailable: ["Sound and picture are not available at this moment.", "We keep trying."],
   too_large: ["This message is too long.", "Please send it in two parts."],
   rate_limited: ["That was too much at once.", "Wait a moment, then go on."],
   store_full: ["The server cannot keep messages at this moment.", "We keep your message and try again."],
@@ -75,17 +116,26 @@ const ERRORS = {
 export function errorWords(error) {
   const [text, advice] = ERRORS[error?.kind] ?? [];
   if (text) return { text, advice };
-  if (error?.kind === undefined) return { text: "The server did not answer.", advice: "Check your connection." };
+  if (error?.kind === undefined) return { text: "The server did not answer.", advice: "Please try again." };
   return { text: "Something went wrong.", advice: `${SUPPORT} It is called “${error.kind}”.` };
 }
 
 /** Why the connection was closed for good, from its close code and the error that came before it. */
 export function closedWords({ code, error }) {
   if (code === 4509) {
-    return { text: "This session is open in another window.", advice: "Go on there, or continue here." };
+    const text = "Go on there, or continue here.";
+    return { title: "This session is open in another window", text, again: "Continue here" };
   }
-  if (error) return errorWords(error);
-  return { text: "The server closed the connection.", advice: `${SUPPORT} The code is ${code}.` };
+  if (error === null) {
+    return { title: "The server closed the connection", text: `${SUPPORT} The code is ${code}.` };
+  }
+  const { text, advice } = errorWords(error);
+  return { title: text.replace(/\.$/, ""), text: advice };
+}
+
+/** The page was opened without what a link carries. */
+export function noLinkWords() {
+  return { title: "This link is not complete", text: LINK };
 }
 
 /** Why camera or microphone cannot be used, from the name of the browser's error. */

@@ -1,0 +1,139 @@
+"""A scripted server that knows one room and one session, and answers what the pages ask of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from tests.web.scripted import Frame, Peer, ScriptedServer
+
+MEMBERS = [{"account": "theo", "role": "therapist"}, {"account": "clara", "role": "client"}]
+MINUTE = 60_000
+
+
+def now_ms() -> int:
+    """The server's time; the pages must not care what it is."""
+    return int(time.time() * 1000)
+
+
+class Therapy:
+    """What the server knows. A test changes ``view`` and sends signals and events; requests are answered here."""
+
+    def __init__(self, server: ScriptedServer, *, modality: str = "chat", role: str = "client") -> None:
+        self._server = server
+        self.role = role
+        self.account = "theo" if role == "therapist" else "clara"
+        self.other = "clara" if role == "therapist" else "theo"
+        start = now_ms() - 10 * MINUTE
+        self.view: Frame = {
+            "session": "s1",
+            "room": "r1",
+            "state": "open",
+            "modality": modality,
+            "starts_ms": start,
+            "opens_ms": start - 10 * MINUTE,
+            "agreed_end_ms": start + 45 * MINUTE,
+            "cap_ms": start + 45 * MINUTE,
+            "present": [],
+        }
+        self.log: list[Frame] = []
+        self.cursor = 0
+        self.requests: list[Frame] = []
+        self.refusals: dict[str, str] = {}
+        self.peer: Peer | None = None
+
+    @property
+    def link(self) -> str:
+        """The address of the person's page."""
+        return f"{self._server.url}/app/{self.role}.html#token=secret&session=s1"
+
+    async def serve(self) -> None:
+        """Take in one WebSocket after the other and answer it."""
+        while True:
+            self.peer = await self._server.next_peer()
+            await self.peer.receive("hello")
+            head = {"room": "r1", "epoch": 1, "head": len(self.log), "cursor": self.cursor, "read": 0}
+            await self.peer.send_welcome(head, account=self.account, role=self.role, server_now_ms=now_ms())
+            for event in self.log[self.cursor :]:
+                await self.peer.send("event", **event)
+            with contextlib.suppress(ConnectionError):
+                while True:
+                    await self._answer(self.peer, await self.peer.receive())
+
+    async def say(self, text: str, sender: str | None = None, mid: bytes = b"") -> None:
+        """Someone writes."""
+        body = {"kind": "message", "mid": mid or len(self.log).to_bytes(16), "data": text.encode()}
+        await self.event({**body, "session": "s1"}, sender or self.other)
+
+    async def event(self, body: Frame, sender: str | None = None) -> int:
+        """Append to the room's log and deliver; the offset."""
+        event: Frame = {"room": "r1", "epoch": 1, "offset": len(self.log) + 1, "at_ms": now_ms(), "body": body}
+        self.log.append({**event, **({"sender": sender} if sender else {})})
+        if self.peer:
+            await self.peer.send("event", **self.log[-1])
+        return len(self.log)
+
+    async def signal(self, body: Frame, sender: str | None = None) -> None:
+        """Tell the page something short-lived."""
+        assert self.peer is not None
+        await self.peer.send("signal", room="r1", body=body, **({"sender": sender} if sender else {}))
+
+    async def countdown(self, **changes: Any) -> None:
+        """The session's clock or roster changed."""
+        self.view.update(changes)
+        names = ("session", "state", "modality", "agreed_end_ms", "cap_ms", "present")
+        known = {name: self.view[name] for name in names}
+        await self.signal({"kind": "countdown", "server_now_ms": now_ms(), **known})
+
+    async def end(self, reason: str, state: str = "ended") -> None:
+        """The session is over: an event in the log, as the real server has it."""
+        self.view.update(state=state, reason=reason)
+        times = {"starts_ms": self.view["starts_ms"], "ends_ms": self.view["agreed_end_ms"]}
+        body = {"kind": "session", "session": "s1", "change": state, "state": state, "reason": reason}
+        await self.event({**body, "modality": self.view["modality"], **times})
+
+    async def _answer(self, peer: Peer, frame: Frame) -> None:
+        if "id" not in frame:
+            return
+        self.requests.append(frame)
+        if frame["op"] in self.refusals:
+            await peer.refuse(frame, self.refusals[frame["op"]])
+            return
+        result = await self._result(frame)
+        await peer.send("ok", id=frame["id"], **({"result": result} if result else {}))
+
+    async def _result(self, frame: Frame) -> Frame | None:
+        match frame["op"]:
+            case "session.get":
+                return {"of": "session", **self.view, "server_now_ms": now_ms()}
+            case "session.join" | "session.leave":
+                here = [*self.view["present"], self.account] if frame["op"] == "session.join" else []
+                self.view["present"] = list(dict.fromkeys(here))
+                return {"of": "session", **self.view, "server_now_ms": now_ms()}
+            case "session.end":
+                await self.end("left")
+            case "room.get":
+                return {"of": "room.get", "room": "r1", "epoch": 1, "head": 0, "lowest": 0, "members": MEMBERS}
+            case "room.history":
+                return {"of": "room.history", "epoch": 1, "head": 0, "lowest": 1, "events": self.log}
+            case "message.send":
+                body = {"kind": "message", "mid": frame["mid"], "data": frame["data"], "session": "s1"}
+                offset = await self.event(body, self.account)
+                return {"of": "message.send", "epoch": 1, "offset": offset, "at_ms": now_ms()}
+        return None
+
+
+@contextlib.asynccontextmanager
+async def therapy(server: ScriptedServer, **options: Any) -> AsyncIterator[Therapy]:
+    """A :class:`Therapy` that answers until the end of the block."""
+    scripted = Therapy(server, **options)
+    task = asyncio.create_task(scripted.serve())
+    try:
+        yield scripted
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task

@@ -1,0 +1,151 @@
+/**
+ * Sound and picture of one person's page: the devices, the call, and what is seen of everybody.
+ *
+ * It is told which media the session has and when to be in it; what a session is, and how an offer reaches
+ * the server, is left to the page.
+ */
+
+import { Call } from "./call.js";
+import { Devices, meter } from "./devices.js";
+import { decodeMediaState, encodeMediaState } from "./presence.js";
+import * as words from "./words.js";
+
+const KINDS = { video: ["audio", "video"], audio: ["audio"], chat: [] };
+const PRESUMED = { microphone: true, camera: true }; // until someone's page tells
+
+export class Studio {
+  #view;
+  #page;
+  #devices = new Devices((kind, track) => this.#deviceChanged(kind, track));
+  #call;
+  #modality = "chat";
+  #people = new Map(); // account -> MediaStream
+  #states = new Map(); // account -> {microphone, camera}
+  #stopMeter = null;
+
+  /**
+   * `page` has `exchange(sdp)`, `name(account)`, `changed()` for whatever is worth another look,
+   * `complain(words, remedy, action)` and `failed(error)`.
+   */
+  constructor(view, page) {
+    this.#view = view;
+    this.#page = page;
+    this.#call = new Call({
+      exchange: page.exchange,
+      handlers: {
+        state: () => page.changed(),
+        stream: (account, stream) => this.#streamChanged(account, stream),
+        failed: page.failed,
+      },
+    });
+  }
+
+  /** The call's state: see `Call`. */
+  get state() {
+    return this.#call.state;
+  }
+
+  /** Whether anyone else's sound or picture is there. */
+  get hasPeople() {
+    return this.#people.size > 0;
+  }
+
+  /** Ask for the devices that this modality needs; what cannot be had is said, and the rest goes on. */
+  async open(modality) {
+    this.#modality = modality;
+    const kinds = KINDS[modality];
+    await this.#devices.open(kinds);
+    this.#showSelf();
+    const failed = kinds.filter((kind) => this.#devices.problems[kind] !== null);
+    if (failed.length === 0) return;
+    const what = failed.length > 1 ? "both" : failed[0];
+    this.#page.complain(words.deviceWords(this.#devices.problems[failed[0]], what), "Try again", () => {
+      this.#page.complain(null);
+      return this.open(modality);
+    });
+  }
+
+  /** Be in the call, with what this modality has; a call that is under way already is looked after. */
+  async enter(modality) {
+    if (this.#call.state !== "closed" && modality === this.#modality) {
+      this.#call.reoffer(); // signals are not kept: something may have changed while we were away
+      return;
+    }
+    this.#call.close();
+    await this.open(modality);
+    for (const kind of KINDS[modality]) await this.#call.send(kind, this.#devices.tracks[kind]);
+    if (KINDS[modality].length > 0) this.#call.start(KINDS[modality]);
+  }
+
+  /** The server asks for an offer. */
+  reoffer({ generation, reason }) {
+    this.#call.reoffer({ generation, anew: reason === "disconnected" });
+  }
+
+  /** How many other people are there. */
+  expect(others) {
+    this.#call.expect(others);
+  }
+
+  /** Hang up and let go of the devices. */
+  leave() {
+    this.#call.close();
+    this.#devices.close();
+    this.#states.clear();
+  }
+
+  /** Switch the microphone ("audio") or the camera ("video") on or off. */
+  async toggle(kind) {
+    const on = !this.#devices.active(kind);
+    if (kind === "audio") await this.#devices.setMicrophone(on);
+    else await this.#devices.setCamera(on);
+    const problem = this.#devices.problems[kind];
+    this.#page.complain(on && problem ? words.deviceWords(problem, kind) : null);
+    this.#showSelf();
+  }
+
+  /** What the other pages are to know of our devices: the data of a signal. */
+  tell() {
+    const [microphone, camera] = ["audio", "video"].map((kind) => this.#devices.active(kind));
+    return encodeMediaState({ microphone, camera });
+  }
+
+  /** What someone's page tells of theirs. */
+  told(account, data) {
+    const state = decodeMediaState(data);
+    if (state === null) return;
+    this.#states.set(account, state);
+    this.#showPerson(account);
+  }
+
+  #deviceChanged(kind, track) {
+    this.#call.send(kind, track).catch(this.#page.failed);
+    if (kind === "audio") {
+      this.#stopMeter?.();
+      this.#stopMeter = track && meter(track, (level) => this.#view.level(level));
+      this.#view.level(0);
+    }
+    this.#showSelf();
+  }
+
+  #showSelf() {
+    const camera = this.#devices.tracks.video;
+    this.#view.self(camera, this.#devices.problems.video ? "No camera" : "Your camera is off");
+    this.#view.toggles({ microphone: this.#devices.active("audio"), camera: camera !== null });
+  }
+
+  #streamChanged(account, stream) {
+    if (stream === null) this.#people.delete(account);
+    else this.#people.set(account, stream);
+    this.#view.person(account, this.#page.name(account), stream);
+    if (stream !== null) this.#showPerson(account);
+    this.#page.changed();
+  }
+
+  #showPerson(account) {
+    const { microphone, camera } = this.#states.get(account) ?? PRESUMED;
+    const name = this.#page.name(account);
+    const veil = this.#modality === "audio" ? name : camera ? "" : `${name} has the camera off`;
+    this.#view.personState(account, { veil, muted: !microphone });
+  }
+}
