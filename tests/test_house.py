@@ -24,9 +24,10 @@ SHELLS = frozenset(
         "relay/bus": "local",
         "relay/sqlite": "catalog changes group guard opening reads schema store writer",
         "rtc": "client datagrams worker",
-        "signaling": "access dispatch key_sets rooms timebase",
+        "signaling": "access dispatch key_sets node rooms timebase",
+        "signaling/commands": "serve token",
         "signaling/door": "acks feed hub link presence requests timers websocket welcome writer",
-        "signaling/http": "accounts problems rooms serving sessions",
+        "signaling/http": "accounts application development health pages problems rooms serving sessions",
         "signaling/media": "cut pool service",
         "signaling/sessions": "clock service",
     }.items()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
@@ -36,7 +37,7 @@ def application(
         middlewares=[_counted(metrics), problems], client_max_size=settings.limits.http_body_bytes
     )
     app.add_routes([serving.route(endpoint, services, access) for endpoint in ENDPOINTS])
-    app.add_routes([openapi.route(), *health.routes(), *pages.routes()])
+    app.add_routes([_openapi(), *health.routes(), *pages.routes()])
     app.router.add_get("/v1/connect", door.handle, allow_head=False)
     if development_mode:
         key, secret = development.key_of(settings.tokens.keys)
@@ -56,6 +57,15 @@ def _counted(metrics: Metrics) -> Middleware:
         return response
 
     return count
+
+
+def _openapi() -> web.RouteDef:
+    body = msgspec.json.format(msgspec.json.encode(openapi.document()), indent=2)
+
+    async def serve(request: web.Request) -> web.Response:
+        return web.Response(body=body, content_type="application/json")
+
+    return web.get("/v1/openapi.json", serve)
 
 
 async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:

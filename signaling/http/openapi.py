@@ -9,7 +9,6 @@ from importlib.metadata import version
 from typing import Any
 
 import msgspec
-from aiohttp import web
 
 from protocol import errors
 from protocol.errors import ErrorKind
@@ -76,16 +75,6 @@ def document() -> dict[str, Any]:
         },
         "security": [{"token": []}],
     }
-
-
-def route() -> web.RouteDef:
-    """``GET /v1/openapi.json``."""
-    body = msgspec.json.format(msgspec.json.encode(document()), indent=2)
-
-    async def serve(request: web.Request) -> web.Response:
-        return web.Response(body=body, content_type="application/json")
-
-    return web.get("/v1/openapi.json", serve)
 
 
 def refusals(endpoint: AnyEndpoint) -> tuple[ErrorKind, ...]:
