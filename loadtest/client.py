@@ -38,7 +38,7 @@ class App(Protocol):
     """What the conversation is for. Called from the reading of frames: quick, and never awaiting a reply."""
 
     def on_welcome(self, welcome: Map) -> None:
-        """Connected, for the first time or again; joined sessions have to be joined again."""
+        """Connected, for the first time or again. Sessions are joined again before anything is sent."""
 
     def on_event(self, event: Map) -> None:
         """The next event of a room. When this returns, the event counts as persisted and is acknowledged."""
@@ -91,6 +91,8 @@ class Client:
         self._app = app
         self._pace = pace or Pace()
         self._link: Link | None = None
+        self._entered: Link | None = None  # the same, once the sessions have been joined again on it
+        self._joined: dict[str, None] = {}  # in the order of joining
         self._in_flight = InFlight()
         self._sending = asyncio.Lock()
         self._running: asyncio.Task[None] | None = None
@@ -127,7 +129,7 @@ class Client:
 
         What the app raised from one of its methods, which ended the conversation, is raised again here.
         """
-        link, self._link = self._link, None
+        link = self._link
         running, self._running = self._running, None
         self._end(Closed(1000))
         if running is not None:
@@ -150,6 +152,17 @@ class Client:
         return self._link is not None
 
     # --- Asking ---------------------------------------------------------------------------------------
+
+    async def join(self, session: str) -> Map:
+        """Join a session, and stay in it across connections. Raises what :meth:`request` does."""
+        view = await self.request("session.join", session=session)
+        self._joined[session] = None
+        return view
+
+    async def leave(self, session: str) -> Map:
+        """Go out of a session. Raises what :meth:`request` does."""
+        self._joined.pop(session, None)
+        return await self.request("session.leave", session=session)
 
     async def request(self, op: str, **fields: Any) -> Map:
         """Send a request and wait for its result (empty for a request that has none).
@@ -198,8 +211,8 @@ class Client:
     async def _push(self) -> None:
         """Send everything that was not sent on this connection yet, in the order it was asked."""
         async with self._sending:
-            link = self._link
-            while link is not None and link is self._link:
+            link = self._entered
+            while link is not None and link is self._entered:
                 unsent = self._in_flight.next_unsent(link)
                 if unsent is None:
                     return
@@ -246,14 +259,31 @@ class Client:
         self.tally.connections += 1
         self.logs.welcomed(link.welcome["rooms"])
         self._app.on_welcome(link.welcome)
+        entering = asyncio.create_task(self._enter(link))
+        try:
+            while (frame := await link.receive()) is not None:
+                await self._take(link, frame)
+        finally:
+            entering.cancel()
+
+    async def _enter(self, link: Link) -> None:
+        """Join the sessions again, for what is sent into them presumes it; then send what is unsent."""
+        for session in tuple(self._joined):
+            with self._in_flight.ask({"op": "session.join", "session": session}, durable=False) as pending:
+                pending.sent_on = link
+                await link.send(pending.frame)
+                try:
+                    await pending.reply
+                except Refused:
+                    # It is over, or the account is no longer invited: who sends into it will be told.
+                    del self._joined[session]
+        self._entered = link
         self._welcomed.set()
         await self._push()
-        while (frame := await link.receive()) is not None:
-            await self._take(link, frame)
 
     def _lost(self) -> None:
         """The connection, if there was one, is gone, and with it what was asked on it and is not durable."""
-        link, self._link = self._link, None
+        link, self._link, self._entered = self._link, None, None
         if link is None:
             return
         link.cut()
@@ -262,7 +292,7 @@ class Client:
 
     def _end(self, error: LoadTestError) -> None:
         self._over = self._over or error
-        self._link = None
+        self._link = self._entered = None
         self._in_flight.fail(self._over)
 
     # --- Reading --------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ SESSION_SECONDS: Final = 20
 AWAY_SECONDS: Final = 3.0
 WAIT_SECONDS: Final = 10.0
 MEDIA_SECONDS: Final = 20.0
+THINKING_SECONDS: Final = 0.7
 SETTINGS: Final = {"RAPPORT_SESSIONS_MIN_MINUTES": "0.1", "RAPPORT_MEDIA_WORKERS": "1"}
 
 GREETING: Final = "Good morning! How was your week?"
@@ -112,8 +113,10 @@ class Story:
     async def _chat(self) -> None:
         await self._write(self._therapist, GREETING)
         await self._read(self._client, GREETING)
+        await asyncio.sleep(THINKING_SECONDS)
         await self._write(self._client, REPLY)
         await self._read(self._therapist, REPLY)
+        await asyncio.sleep(THINKING_SECONDS)
 
     async def _cut_off(self) -> None:
         self._client.client.cut(AWAY_SECONDS)
@@ -131,6 +134,7 @@ class Story:
         cut_at = time.monotonic()
         self._line(CLIENT, f"writes, into the void: “{AWAY}”")
         for text in MEANWHILE:
+            await asyncio.sleep(THINKING_SECONDS)
             await self._write(self._therapist, text)
         if not self._client.client.connected:
             self._facts.meanwhile = len(MEANWHILE)
@@ -144,13 +148,13 @@ class Story:
         self._line(CLIENT, f"is back after {seconds:.1f} s; pictures and sound {went_on} meanwhile")
 
     async def _end(self, session: str, due: float) -> None:
-        self._line("demo", "waits for the clock to end the session")
+        self._line("demo", f"waits for the server's clock: {due - time.monotonic():.0f} s are left")
         for peer in self._peers:
             await peer.ended(due - time.monotonic() + WAIT_SECONDS)
         lasted = time.monotonic() - due + SESSION_SECONDS
-        self._line("server", f"ends the session after {lasted:.1f} s: {self._therapist.reason}")
+        self._line("server", f"ends the session for both after {lasted:.1f} s: {self._therapist.reason}")
         self._facts.state = (await self._back_end.session(session))["state"]
-        self._line("back end", f"is told that the session is {self._facts.state}")
+        self._line("back end", f"finds the session {self._facts.state}")
 
     async def _write(self, peer: Peer, text: str) -> None:
         await peer.say(text.encode())

@@ -1,8 +1,7 @@
 """One synthetic participant: its conversation with the server, its peer connection, and what it has seen.
 
-It keeps itself in the session: after a cut it joins again, and whenever the server says that the media
-changed it offers again, from a new peer connection when the media worker is another one. What the
-participants say to each other, and when, is the scenario's.
+After a cut, and whenever the server says that the media changed, it offers again, from a new peer connection
+when the media worker is another one. What the participants say to each other, and when, is the scenario's.
 """
 
 from __future__ import annotations
@@ -67,7 +66,6 @@ class Peer:
         self._mids: set[bytes] = set()
         self._news = asyncio.Event()
         self._media_wanted = asyncio.Event()
-        self._rejoin = False
         self._renew = False
         self._trouble: LoadTestError | None = None
         # As many as the other side has waiting for an answer, which is one at a time.
@@ -79,10 +77,11 @@ class Peer:
         started = time.monotonic()
         await self.client.connect()
         self._room, self._session = room, session
-        await self.client.request("session.join", session=session)
+        await self.client.join(session)
         self.joined_at = time.monotonic()
         self._media_wanted.set()
-        self._tasks = [asyncio.create_task(self._stay()), asyncio.create_task(self._answer_questions())]
+        for work in (self._exchange_media(), self._answer_questions()):
+            self._tasks.append(asyncio.create_task(work))
         return self.joined_at - started
 
     async def say(self, data: bytes) -> None:
@@ -166,9 +165,8 @@ class Peer:
     # --- What the conversation brings -----------------------------------------------------------------
 
     def on_welcome(self, welcome: Map) -> None:
-        """Connected; a session that was joined before has to be joined again."""
+        """Connected; the media may have changed in the meantime."""
         if self.joined_at is not None:
-            self._rejoin = True
             self._media_wanted.set()
 
     def on_event(self, event: Map) -> None:
@@ -212,13 +210,13 @@ class Peer:
             except LoadTestError as error:
                 self._fail(error)
 
-    async def _stay(self) -> None:
-        """Be in the session and exchange media, again whenever there is reason to."""
-        while self.reason is None:
+    async def _exchange_media(self) -> None:
+        """Offer, again whenever there is reason to."""
+        while self.reason is None and self.meter.modality != "chat":
             await self._media_wanted.wait()
             self._media_wanted.clear()
             try:
-                await self._take_part()
+                await self._negotiate()
             except Disconnected:
                 continue  # the next welcome gives reason again
             except Refused as refusal:
@@ -231,13 +229,6 @@ class Peer:
             except LoadTestError as error:
                 self._fail(error)
                 return
-
-    async def _take_part(self) -> None:
-        if self._rejoin:
-            self._rejoin = False
-            await self.client.request("session.join", session=self._session)
-        if self.meter.modality != "chat":
-            await self._negotiate()
 
     async def _negotiate(self) -> None:
         if self._renew:

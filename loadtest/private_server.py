@@ -42,6 +42,7 @@ async def private_server(settings: Mapping[str, str] | None = None) -> AsyncIter
         environment = {name: value for name, value in os.environ.items() if not name.startswith("RAPPORT_")}
         environment |= {
             "RAPPORT_SERVER_PORT": "0",
+            "RAPPORT_SERVER_SHUTDOWN_SECONDS": "3",
             "RAPPORT_MEDIA_PORT": "0",
             "RAPPORT_STORE_URL": f"sqlite:///{Path(folder, 'rapport.db')}",
             "RAPPORT_TOKENS_KEYS": f"{_KEY}={secret}",

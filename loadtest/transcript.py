@@ -16,7 +16,7 @@ class Transcript:
         self._started = time.monotonic()
 
     def heading(self, text: str) -> None:
-        """A line that stands apart."""
+        """Lines that stand apart."""
         self._out.write(f"\n{text}\n\n")
         self._out.flush()
 
@@ -29,5 +29,5 @@ class Transcript:
 
     def last(self, text: str) -> None:
         """The last line, for machines."""
-        self._out.write(f"\n{text}\n")
+        self._out.write(f"{text}\n")
         self._out.flush()

@@ -201,6 +201,50 @@ async def test_messages_keep_their_order_across_a_cut() -> None:
         assert [place["offset"] for _, place in sent] == [1, 2, 3, 4, 5]
 
 
+async def test_sessions_are_joined_again_before_anything_is_sent_into_them() -> None:
+    async def cut_off(server: Conversation) -> None:
+        await server.welcome()
+        joins = await server.hear(frames.SessionJoin)
+        await server.say(Ok(joins.id, frames.Time(1)))
+        await server.hear(MessageSend)
+        server.abort()
+
+    async def again(server: Conversation) -> None:
+        await server.welcome()
+        joins = await server.hear(frames.SessionJoin)
+        assert joins.session == "s1"
+        await server.say(Ping(1))
+        await server.hear(Pong)  # nothing else was sent while the reply is due
+        await server.say(Ok(joins.id, frames.Time(1)))
+        message = await server.hear(MessageSend)
+        await server.say(Ok(message.id, Sent(1, 1, 5)))
+        await server.idle()
+
+    async with stage(cut_off, again) as on:
+        await on.client.join("s1")
+        _, sent = await on.client.send_message("r1", b"x", session="s1")
+        assert sent["offset"] == 1
+
+
+async def test_a_session_that_is_over_is_not_joined_a_third_time() -> None:
+    async def cut_off(server: Conversation) -> None:
+        await server.welcome()
+        joins = await server.hear(frames.SessionJoin)
+        await server.say(Ok(joins.id, frames.Time(1)))
+        server.abort()
+
+    async def over(server: Conversation) -> None:
+        await server.welcome()
+        joins = await server.hear(frames.SessionJoin)
+        await server.say(_error(errors.SESSION_OVER, joins.id), Ping(1))
+        await server.hear(Pong)
+        server.abort()
+
+    async with stage(cut_off, over, _lives) as on:
+        await on.client.join("s1")
+        await on.server.finished
+
+
 async def test_a_temporary_refusal_of_a_message_is_waited_out() -> None:
     async def script(server: Conversation) -> None:
         await server.welcome()
@@ -402,14 +446,18 @@ async def test_what_the_app_raises_ends_the_conversation_and_is_raised_by_close(
         def on_event(self, one: Map) -> None:
             raise KeyError("app")
 
+    connected = asyncio.Event()
+
     async def script(server: Conversation) -> None:
         await server.welcome(head(0))
+        await connected.wait()
         await server.say(event(1))
         await server.idle()
 
     async with fake_server(script) as server, asyncio.timeout(10):
         client = Client(server.url, "d1", lambda: "token", Broken(), pace=replace(QUICK, reply=0.1))
         await client.connect()
+        connected.set()
         with pytest.raises(TimedOut):
             await client.request("time.get")
         with pytest.raises(KeyError):
