@@ -20,7 +20,8 @@ class LocalBus:
         self._max_bytes: Final = max_bytes
         self._presence = Presence()
         self._pending: list[Delivery] = []
-        self._pending_bytes = 0
+        self._bounded = 0  # of those, how many count for the limit
+        self._bytes = 0
         self._dropped = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._deliver: Deliver | None = None
@@ -50,7 +51,7 @@ class LocalBus:
     def publish(self, accounts: Collection[str], notice: Notice) -> None:
         presence = self._presence
         here = tuple([account for account in accounts if account in presence])
-        if not here:
+        if not here or self._loop is None:
             return
         match notice:
             case EventNotice():
@@ -60,10 +61,11 @@ class LocalBus:
             case _:
                 self._put(Delivery(here, notice))
                 return
-        if len(self._pending) >= self._max_notices or self._pending_bytes + size > self._max_bytes:
+        if self._bounded >= self._max_notices or self._bytes + size > self._max_bytes:
             self._dropped += 1
             return
-        self._pending_bytes += size
+        self._bounded += 1
+        self._bytes += size
         self._put(Delivery(here, notice))
 
     @property
@@ -78,6 +80,7 @@ class LocalBus:
         self._pending.append(delivery)
 
     def _flush(self) -> None:
-        pending, self._pending, self._pending_bytes = self._pending, [], 0
+        pending, self._pending = self._pending, []
+        self._bounded = self._bytes = 0
         if pending and self._deliver is not None:
             self._deliver(pending)

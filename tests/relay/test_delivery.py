@@ -125,6 +125,17 @@ def test_live_events_do_not_overtake_rooms_that_wait() -> None:
     assert delivery.published("live", 1, 1, 10) == []
 
 
+def test_live_events_do_not_take_the_window_from_rooms_that_wait() -> None:
+    delivery = Delivery(max_events=8)
+    delivery.subscribe(log("full"), 1, 0)
+    delivery.subscribe(log("live"), 1, 0)
+    for offset in range(1, 8):
+        delivery.published("full", 1, offset, 10)
+    delivery.published("full", 1, 9, 10)  # 8 was lost, and less than a page's worth is free
+    assert delivery.published("live", 1, 1, 10) == []
+    assert delivery.acked("full", 1, 1)[-1] == Fetch("full", 7, 2, 1 << 18)
+
+
 def test_epoch_change_resets_and_goes_on_from_the_lowest() -> None:
     delivery = Delivery()
     effects = delivery.subscribe(log(head=9, epoch=2, lowest=4), 1, 7)

@@ -1,0 +1,211 @@
+"""What every Bus does. A cluster has one node or more; what one publishes, the last receives."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
+
+import pytest
+
+from relay.bus import (
+    Bus,
+    ConnectedNotice,
+    Delivery,
+    DirectNotice,
+    EventNotice,
+    MembershipNotice,
+    Notice,
+    PresenceNotice,
+    RevokedNotice,
+    SignalNotice,
+)
+from relay.bus.local import LocalBus
+from relay.rows import StoredEvent
+
+
+class Cluster(Protocol):
+    """Nodes that reach each other; each call gives one more, not started. One node is a cluster too."""
+
+    def publisher(self) -> Bus:
+        """The node notices are published on."""
+
+    def receiver(self) -> Bus:
+        """The node connections are attached to."""
+
+
+class LocalCluster:
+    """One process."""
+
+    def __init__(self) -> None:
+        self._bus = LocalBus(max_notices=100, max_bytes=10_000)
+
+    def publisher(self) -> Bus:
+        return self._bus
+
+    def receiver(self) -> Bus:
+        return self._bus
+
+
+class Node:
+    """A receiving node and what it got, call by call."""
+
+    def __init__(self, bus: Bus) -> None:
+        self.bus = bus
+        self.calls: list[Sequence[Delivery]] = []
+        self._heard = asyncio.Condition()
+        self._wakers: set[asyncio.Task[None]] = set()
+
+    def deliver(self, deliveries: Sequence[Delivery]) -> None:
+        self.calls.append(deliveries)
+        task = asyncio.ensure_future(self._wake())
+        self._wakers.add(task)
+        task.add_done_callback(self._wakers.discard)
+
+    async def _wake(self) -> None:
+        async with self._heard:
+            self._heard.notify_all()
+
+    @property
+    def got(self) -> list[Delivery]:
+        return [delivery for call in self.calls for delivery in call]
+
+    @property
+    def notices(self) -> list[Notice]:
+        """All but those about presence."""
+        return [delivery.notice for delivery in self.got if not isinstance(delivery.notice, PresenceNotice)]
+
+    async def until(self, count: int) -> None:
+        """Wait for so many notices that are not about presence."""
+        async with self._heard:
+            await asyncio.wait_for(self._heard.wait_for(lambda: len(self.notices) >= count), 10)
+
+
+@pytest.fixture(params=[LocalCluster])
+def cluster(request: pytest.FixtureRequest) -> Cluster:
+    made: Cluster = request.param()
+    return made
+
+
+@pytest.fixture
+async def node(cluster: Cluster) -> AsyncIterator[Node]:
+    node = Node(cluster.receiver())
+    await node.bus.start(node.deliver)
+    yield node
+    await node.bus.stop()
+
+
+def event(offset: int, size: int = 4, room: str = "r") -> EventNotice:
+    return EventNotice(room, 1, StoredEvent(offset, "ann", "d", bytes(16), bytes(size), 5))
+
+
+ALL: tuple[Notice, ...] = (
+    event(1),
+    SignalNotice("r", "typing:ann", "ann", b"typing", 5),
+    DirectNotice("ben", "d", b"offer"),
+    MembershipNotice("r", "ben", "client"),
+    MembershipNotice("r", "ben", None),
+    RevokedNotice("ben", None),
+    ConnectedNotice("ben", "d", "c1"),
+)
+
+
+async def test_every_notice_arrives_as_it_was(cluster: Cluster, node: Node) -> None:
+    node.bus.attach("ben")
+    for notice in ALL:
+        cluster.publisher().publish(["ben"], notice)
+    await node.until(len(ALL))
+    assert node.notices == list(ALL)
+
+
+async def test_only_accounts_that_are_here_are_delivered_to(cluster: Cluster, node: Node) -> None:
+    node.bus.attach("ben")
+    node.bus.attach("cid")
+    cluster.publisher().publish(["ann"], event(1))
+    cluster.publisher().publish(["ann", "ben", "cid"], event(2))
+    cluster.publisher().publish(["cid"], event(3))
+    await node.until(2)
+    got = [delivery for delivery in node.got if isinstance(delivery.notice, EventNotice)]
+    assert [(sorted(delivery.accounts), delivery.notice) for delivery in got] == [
+        (["ben", "cid"], event(2)),
+        (["cid"], event(3)),
+    ]
+
+
+async def test_order_is_kept_and_one_turn_is_one_call(cluster: Cluster, node: Node) -> None:
+    node.bus.attach("ben")
+    cluster.publisher().publish(["ben"], event(1))
+    await node.until(1)
+    calls = len(node.calls)
+    for offset in range(2, 50):
+        cluster.publisher().publish(["ben"], event(offset))
+    assert len(node.calls) == calls, "not from inside publish"
+    await node.until(49)
+    assert len(node.calls) == calls + 1
+    assert node.notices == [event(offset) for offset in range(1, 50)]
+
+
+async def test_connections_of_an_account_are_counted(cluster: Cluster, node: Node) -> None:
+    node.bus.attach("ben")
+    node.bus.attach("ben")
+    node.bus.detach("ben")
+    cluster.publisher().publish(["ben"], event(1))
+    await node.until(1)
+    node.bus.detach("ben")
+    node.bus.attach("cid")
+    cluster.publisher().publish(["ben"], event(2))
+    cluster.publisher().publish(["cid"], event(3))
+    await node.until(2)
+    assert node.notices == [event(1), event(3)]
+
+
+async def test_presence_is_reported_where_it_changes(cluster: Cluster, node: Node) -> None:
+    node.bus.attach("ben")
+    node.bus.attach("ben")
+    node.bus.detach("ben")
+    assert await cluster.publisher().online(["ann", "ben"]) == {"ben"}
+    node.bus.detach("ben")
+    assert await cluster.publisher().online(["ann", "ben"]) == frozenset()
+    node.bus.attach("cid")
+    cluster.publisher().publish(["cid"], event(1))
+    await node.until(1)
+    changes = [delivery for delivery in node.got if isinstance(delivery.notice, PresenceNotice)]
+    assert changes == [
+        Delivery(("ben",), PresenceNotice("ben", online=True)),
+        Delivery(("ben",), PresenceNotice("ben", online=False)),
+        Delivery(("cid",), PresenceNotice("cid", online=True)),
+    ]
+
+
+async def test_past_the_limit_only_what_the_store_or_time_makes_good_is_dropped(
+    cluster: Cluster, node: Node
+) -> None:
+    node.bus.attach("ben")
+    for offset in range(1, 201):
+        cluster.publisher().publish(["ben"], event(offset))
+    for notice in ALL[1:]:
+        cluster.publisher().publish(["ben"], notice)
+    await node.until(100 + len(ALL) - 2)
+    kept = [notice for notice in node.notices if isinstance(notice, EventNotice)]
+    assert kept == [event(offset) for offset in range(1, len(kept) + 1)]
+    assert node.notices[len(kept) :] == list(ALL[2:])
+    assert cluster.publisher().dropped == 200 - len(kept) + 1
+
+
+async def test_large_notices_count_by_their_size(cluster: Cluster, node: Node) -> None:
+    node.bus.attach("ben")
+    for offset in range(1, 6):
+        cluster.publisher().publish(["ben"], event(offset, size=3_000))
+    await node.until(3)
+    assert cluster.publisher().dropped == 2
+    cluster.publisher().publish(["ben"], event(6, size=3_000))
+    await node.until(4)
+
+
+async def test_stopping_delivers_what_was_published_and_then_nothing(cluster: Cluster, node: Node) -> None:
+    node.bus.attach("ben")
+    node.bus.publish(["ben"], event(1))
+    await node.bus.stop()
+    assert node.notices == [event(1)]
+    node.bus.publish(["ben"], event(2))
+    await node.bus.stop()
+    await asyncio.sleep(0)
+    assert node.notices == [event(1)]
