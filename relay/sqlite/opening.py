@@ -36,6 +36,7 @@ _UNUSABLE: Final = frozenset(
 class Opened(msgspec.Struct, frozen=True):
     """A store ready to be written."""
 
+    path: Path
     db: sqlite3.Connection
     guard: Guard
     note: Note  # as the guard has it now
@@ -106,7 +107,7 @@ def _open(path: Path, *, restored: bool) -> Opened:
         if isinstance(error, OSError):
             raise StoreUnusable(f"the store's file cannot be opened ({error.strerror})") from error
         raise
-    return Opened(db, guard, note)
+    return Opened(path, db, guard, note)
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -50,7 +50,9 @@ _EventRow = tuple[int, int, int, int | None, bytes | None, int, bytes]
 class Writer:
     """The one connection that writes, and what it remembers."""
 
-    def __init__(self, opened: Opened) -> None:
+    def __init__(self, opened: Opened, *, max_wal_bytes: int = 128 << 20) -> None:
+        self._wal: Final = opened.path.with_name(opened.path.name + "-wal")
+        self._max_wal_bytes: Final = max_wal_bytes
         self._db: Final = opened.db
         self._guard: Final = opened.guard
         self._store_id: Final = opened.note.store_id
@@ -87,6 +89,7 @@ class Writer:
             raise
         self.appends += self._flushed
         self._take_note()
+        self._bound_wal()
         return answers
 
     def close(self) -> None:
@@ -240,3 +243,16 @@ class Writer:
         except OSError as error:
             # The batch is durable all the same, and the older note is still true.
             _log.warning("store_guard_not_written", extra={"reason": error.strerror})
+
+    def _bound_wal(self) -> None:
+        """Empty the WAL when it has grown past its limit.
+
+        SQLite begins it anew by itself after every few MiB, unless there is always some reader in it; then
+        this waits for those readers, which are short, while new ones read the main file.
+        """
+        try:
+            if self._wal.stat().st_size > self._max_wal_bytes:
+                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        except (OSError, sqlite3.Error) as error:
+            # The batch is durable all the same; the next one tries again.
+            _log.warning("store_wal_not_emptied", extra={"reason": type(error).__name__})

@@ -135,6 +135,24 @@ def test_what_the_writer_forgets_it_reads_again(tmp_path: Path) -> None:
     writer.close()
 
 
+def test_the_wal_is_emptied_when_a_reader_held_it_too_long(tmp_path: Path) -> None:
+    opened, (reader,) = open_connections(tmp_path / "rapport.db", 1)
+    writer = Writer(opened, max_wal_bytes=100_000)
+    writer.apply([(CreateRoom("r", b"", 1), AddMember("r", "ann", "client", 1))])
+    wal = tmp_path / "rapport.db-wal"
+    opened.db.execute("PRAGMA busy_timeout = 0")  # this reader does not end while the writer waits
+    reader.execute("BEGIN").execute("SELECT count(*) FROM rooms").fetchone()
+    for number in range(50):
+        (answer,) = writer.apply([(sent(number, size=4_000),)])
+        assert isinstance(answer, tuple)
+    assert wal.stat().st_size > 200_000
+    reader.execute("ROLLBACK")
+    writer.apply([(sent(50),)])
+    assert wal.stat().st_size == 0
+    reader.close()
+    writer.close()
+
+
 def test_strangers_leave_no_trace(tmp_path: Path) -> None:
     """A device is only numbered when it may write."""
     opened, _ = open_connections(tmp_path / "rapport.db", 0)
