@@ -11,18 +11,23 @@ from collections.abc import Callable
 
 
 class Timebase:
-    """Milliseconds since 1970, never going back and never jumping while the process lives."""
+    """Milliseconds since 1970, never going back and never jumping while the process lives.
+
+    ``wall_ns`` and ``monotonic_ns`` are clocks in nanoseconds; integers, so that a millisecond is one exactly.
+    """
 
     def __init__(
-        self, wall: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic
+        self,
+        wall_ns: Callable[[], int] = time.time_ns,
+        monotonic_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        self._monotonic = monotonic
-        self._offset = wall() - monotonic()
+        self._monotonic_ns = monotonic_ns
+        self._offset_ns = wall_ns() - monotonic_ns()
 
     def now_ms(self) -> int:
         """The instant, rounded down: what is due at it is never carried out early."""
-        return int((self._offset + self._monotonic()) * 1000)
+        return (self._offset_ns + self._monotonic_ns()) // 1_000_000
 
     def seconds_until(self, instant_ms: int) -> float:
         """How long to wait for an instant; 0 when it has passed."""
-        return max(0.0, instant_ms / 1000 - (self._offset + self._monotonic()))
+        return max(0, instant_ms * 1_000_000 - self._offset_ns - self._monotonic_ns()) / 1e9

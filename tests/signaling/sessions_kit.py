@@ -1,0 +1,144 @@
+"""Sessions on a real store, with somebody who notes what people are told and whose media is cut."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from protocol.codec import decode_body
+from protocol.events import SessionBody
+from protocol.fields import Modality, Role
+from protocol.signals import Countdown, SignalBody
+from protocol.tokens import Claims
+from relay.bus.local import LocalBus
+from relay.rows import Deadline
+from relay.sqlite import SqliteStore
+from signaling.caller import Caller
+from signaling.rooms import Rooms
+from signaling.sessions.commands import Agreed, Policy
+from signaling.sessions.service import Sessions
+from signaling.sessions.session import Session
+from signaling.timebase import Timebase
+
+MINUTE = 60_000
+POLICY = Policy(
+    join_window_ms=10 * MINUTE,
+    grace_ms=90_000,
+    overrun_ms=0,
+    capacity=3,
+    min_length_ms=1,
+    max_length_ms=240 * MINUTE,
+    max_ahead_ms=400 * 1440 * MINUTE,
+    late_start_ms=400 * 1440 * MINUTE,
+)
+
+
+class HandClock:
+    """A clock that is moved by hand."""
+
+    def __init__(self) -> None:
+        self.ms = 1_800_000_000_000
+
+    def __call__(self) -> int:
+        return self.ms * 1_000_000
+
+    def wait_ms(self, milliseconds: int) -> None:
+        self.ms += milliseconds
+
+
+@dataclass
+class Told:
+    """Signals, by whom they were for, and what was cut."""
+
+    signals: list[tuple[frozenset[str], SignalBody]] = field(default_factory=list)
+    cut: list[tuple[str, str | None]] = field(default_factory=list)
+
+    def signal(self, room: str, accounts: Collection[str], body: SignalBody, sender: str | None) -> None:
+        self.signals.append((frozenset(accounts), body))
+
+    def close(self, session: str) -> None:
+        self.cut.append((session, None))
+
+    def remove(self, session: str, account: str) -> None:
+        self.cut.append((session, account))
+
+    def countdowns(self) -> list[tuple[list[str], str]]:
+        return [(sorted(who), body.state) for who, body in self.signals if isinstance(body, Countdown)]
+
+
+class Kit:
+    """The sessions of one process, over a store that may have been used before."""
+
+    def __init__(self, path: Path, clock: HandClock | None = None, policy: Policy = POLICY) -> None:
+        self.clock = clock or HandClock()
+        self.timebase = Timebase(self.clock, self.clock)
+        self.store = SqliteStore(path)
+        self.told = Told()
+        self.deadlines: list[Deadline] = []
+        self.rooms = Rooms(self.store, LocalBus(), self.timebase)
+        self.sessions = Sessions(
+            self.store,
+            self.rooms,
+            self.told,
+            self.told,
+            self.timebase,
+            policy,
+            self.deadlines.append,
+            lambda _: None,
+        )
+
+    async def __aenter__(self) -> Kit:
+        await self.store.open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.store.close()
+
+    async def room(self, room: str = "r", members: dict[str, Role] | None = None) -> None:
+        """A room with a therapist, a client and a guest, unless said otherwise."""
+        people: dict[str, Role] = members or {"anna": "therapist", "ben": "client", "cleo": "guest"}
+        await self.rooms.create(room, b"", list(people.items()))
+
+    async def scheduled(
+        self,
+        session: str = "s",
+        *,
+        room: str = "r",
+        in_ms: int = 0,
+        length_ms: int = 45 * MINUTE,
+        modality: Modality = "video",
+        invited: tuple[str, ...] = (),
+    ) -> Session:
+        """A session that starts after so many milliseconds."""
+        agreed = Agreed(session, room, self.clock.ms + in_ms, length_ms, modality, invited)
+        return await self.sessions.create(agreed, lambda _: ())
+
+    async def live(self, session: str = "s") -> None:
+        """Bring anna and ben into a session."""
+        await self.sessions.join(person("anna", "therapist"), session)
+        await self.sessions.join(person("ben", "client"), session)
+
+    async def fire_due(self) -> list[BaseException | None]:
+        """Carry out every deadline that is due, in order."""
+        due = await self.store.deadlines(due_before_ms=self.clock.ms + 1, limit=1000)
+        failures: list[BaseException | None] = []
+        for deadline in due:
+            failures += await self.sessions.fire([deadline])
+        return failures
+
+    async def log(self, room: str = "r") -> list[SessionBody]:
+        """The events of sessions in a room's log."""
+        page = await self.store.events(room, after=0, limit=1000, max_bytes=1 << 24)
+        bodies = [decode_body(event.body) for event in page.events]
+        return [body for body in bodies if isinstance(body, SessionBody)]
+
+    async def changes(self, room: str = "r") -> list[str]:
+        """Their names."""
+        return [body.change for body in await self.log(room)]
+
+
+def person(account: str, role: Role, connection: str | None = "", **claims: str) -> Caller:
+    """Someone with a connection (None: over HTTP)."""
+    proven = Claims("test", account, role, exp=2e9, **claims)  # type: ignore[arg-type]
+    return Caller.of(proven, device="d", connection=f"{account}-1" if connection == "" else connection)
