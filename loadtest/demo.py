@@ -23,6 +23,8 @@ from loadtest.verdict import CLIENT, ENOUGH_PICTURES, THERAPIST, Facts, Seen, ju
 SESSION_SECONDS: Final = 20
 AWAY_SECONDS: Final = 3.0
 WAIT_SECONDS: Final = 10.0
+MOVING_PICTURES: Final = 5
+"""So many new pictures, and the other side is not frozen."""
 MEDIA_SECONDS: Final = 20.0
 THINKING_SECONDS: Final = 0.7
 SETTINGS: Final = {"RAPPORT_SESSIONS_MIN_MINUTES": "0.1", "RAPPORT_MEDIA_WORKERS": "1"}
@@ -140,7 +142,7 @@ class Story:
             self._facts.meanwhile = len(MEANWHILE)
         await self._client.until(lambda: self._client.client.connected, AWAY_SECONDS + WAIT_SECONDS, "resume")
         self._facts.media_went_on = all(
-            peer.meter.pictures >= pictures + ENOUGH_PICTURES // 2 and peer.meter.sounds > sounds
+            peer.meter.pictures >= pictures + MOVING_PICTURES and peer.meter.sounds > sounds
             for peer, (pictures, sounds) in zip(self._peers, before, strict=True)
         )
         went_on = "went on" if self._facts.media_went_on else "did not go on"
