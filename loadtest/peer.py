@@ -54,6 +54,8 @@ class Peer:
         """What the log told of the session, in order."""
         self.reason: str | None = None
         """Why the session ended, once it has."""
+        self.calls = 0
+        """Peer connections opened: one, and one more whenever the media moved to another worker."""
         self.joined_at: float | None = None
         """``time.monotonic()`` of the reply to the first ``session.join``."""
         self.client = Client(
@@ -235,6 +237,7 @@ class Peer:
             await self._hang_up()
         if self._call is None:
             self._call = Call(self.meter)
+            self.calls += 1
         sdp = await self._call.offer()
         answer = await self.client.request("media.offer", session=self._session, sdp=sdp)
         check(answer, {"sdp": str, "generation": int}, "answer")
