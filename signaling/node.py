@@ -47,7 +47,7 @@ from signaling.sessions.clock import Clock
 from signaling.sessions.service import Sessions
 from signaling.timebase import Timebase
 
-COUNTDOWN_TICK_SECONDS = 1.0
+TICK_SECONDS = 1.0
 HOUSEKEEPING_SECONDS = 3600.0
 TASK_PAUSE_SECONDS = 1.0
 DRAIN_SHARE = 0.5
@@ -147,7 +147,7 @@ class Node:
         await self.clock.catch_up(self.sessions.fire)
         await self.sessions.recover()
         self._run("clock", lambda: self.clock.run(self.sessions.fire))
-        self._run("countdowns", _every(COUNTDOWN_TICK_SECONDS, self.sessions.remind))
+        self._run("sessions", _every(TICK_SECONDS, self.sessions.tick))
         self._run("housekeeping", _every(HOUSEKEEPING_SECONDS, self._forget))
         await self.door.start()
         after(self.door.stop)

@@ -18,7 +18,7 @@ from protocol.errors import ProtocolError
 from protocol.fields import Role
 from protocol.frames import SessionView
 from relay import rows
-from relay.errors import Conflict, NotFound
+from relay.errors import Conflict, NotFound, StoreError
 from relay.rows import Deadline, SessionCursor
 from relay.store import Store
 from relay.writes import Appended, Outcome, SetDeadline, Write
@@ -75,7 +75,7 @@ class Sessions:
         deadline_set: Callable[[Deadline], None],
         changed: Callable[[str], None],
     ) -> None:
-        """``deadline_set`` hears of every deadline committed here, ``changed`` of every change by its name."""
+        """``deadline_set`` hears of every deadline committed here, ``changed`` of every change."""
         self._store = store
         self._ledger = ledger
         self._signals = signals
@@ -85,6 +85,7 @@ class Sessions:
         self._deadline_set = deadline_set
         self._changed = changed
         self._joined: dict[str, set[str]] = {}  # sessions by connection of this node
+        self._unsaid: list[tuple[str, Leave | Drop]] = []  # one for each connection and session at most
         self.countdowns = Countdowns(COUNTDOWN_MS)
 
     # --- For people ---
@@ -141,7 +142,7 @@ class Sessions:
         connection = _connection(caller)
         gone = Leave(caller.account, connection) if for_good else Drop(frozenset({connection}))
         for session_id in self._joined.pop(connection, set()):
-            await self._change(session_id, gone)
+            await self._gone(session_id, gone)
 
     # --- For back ends ---
 
@@ -211,8 +212,11 @@ class Sessions:
             if left := frozenset(chain.from_iterable(one.connections for one in session.participants)):
                 await self._change(session_id, Drop(left))
 
-    async def remind(self) -> None:
-        """Send the countdowns that are due to those who are in the sessions."""
+    async def tick(self) -> None:
+        """To be called about once a second: repeats what the store did not take, sends due countdowns."""
+        unsaid, self._unsaid = self._unsaid, []
+        for session_id, gone in unsaid:
+            await self._gone(session_id, gone)
         for session_id in self.countdowns.due(self._timebase.now_ms()):
             row = await self._store.session(session_id)
             if row is not None:
@@ -235,6 +239,16 @@ class Sessions:
     async def _change(self, session_id: str, command: Command) -> Session:
         row = await self._store.session(session_id)
         return await self._commit(row, lambda session, now_ms: core.decide(session, command, now_ms))
+
+    async def _gone(self, session_id: str, gone: Leave | Drop) -> None:
+        """Note that somebody is gone, now or as soon as the store takes it: nobody is left to be told."""
+        try:
+            await self._change(session_id, gone)
+        except StoreError:
+            self._unsaid.append((session_id, gone))
+        except ProtocolError as error:
+            if error.kind.temporary:
+                self._unsaid.append((session_id, gone))
 
     async def _elapse(self, deadline: Deadline, row: rows.Session | None) -> None:
         if row is not None:

@@ -73,16 +73,16 @@ async def test_everyone_invited_is_told_of_changes_and_those_present_of_the_time
     assert kit.told.countdowns()[1:] == [(["anna", "ben"], "open"), (["anna"], "open")]
     kit.told.signals.clear()
     kit.clock.wait_ms(MINUTE - 1)
-    await kit.sessions.remind()
+    await kit.sessions.tick()
     assert kit.told.signals == []
     kit.clock.wait_ms(1)
-    await kit.sessions.remind()
-    await kit.sessions.remind()
+    await kit.sessions.tick()
+    await kit.sessions.tick()
     assert kit.told.countdowns() == [(["anna"], "open")]
     await kit.sessions.stop("s")
     kit.told.signals.clear()
     kit.clock.wait_ms(10 * MINUTE)
-    await kit.sessions.remind()
+    await kit.sessions.tick()
     assert kit.told.signals == []
 
 
@@ -307,3 +307,20 @@ async def test_a_full_disk_is_told_and_leaves_the_session_as_it_was(kit: Kit) ->
         await kit.sessions.join(ANNA, "s")
     kit.sessions._ledger = ledger
     assert (await kit.sessions.join(ANNA, "s")).present == ("anna",)
+
+
+async def test_an_absence_that_the_store_does_not_take_is_noted_later(kit: Kit) -> None:
+    await kit.scheduled()
+    await kit.live()
+
+    class Full:
+        async def commit(self, *writes: Write) -> tuple[Outcome, ...]:
+            raise StoreFull
+
+    ledger, kit.sessions._ledger = kit.sessions._ledger, Full()
+    await kit.sessions.connection_closed(BEN)
+    await kit.sessions.tick()
+    kit.sessions._ledger = ledger
+    assert "absence" not in await due(kit)
+    await kit.sessions.tick()
+    assert "absence" in await due(kit)
