@@ -90,6 +90,7 @@ class _Room:
     sent: int
     head: int  # the highest offset heard of; the store may have more
     caught_up_at: int | None  # the head that `CaughtUp` waits for, None once announced
+    doubtful: bool = False  # a higher epoch was heard of: only the store can tell from where to go on
     waits: bool = False  # it is in the queue of rooms to be read from the store
     alone: bool = False  # its next event fits no window that is in use: it goes when nothing is outstanding
     unacked: deque[tuple[int, int]] = field(default_factory=deque)  # (offset, bytes), at most the window
@@ -179,6 +180,9 @@ class Delivery:
         room = self._rooms.get(log.room)
         if room is None:
             return self._pull(effects)
+        if log.epoch < room.epoch:  # asked for by a subscription before this one
+            self._enqueue(log.room, room)
+            return self._pull(effects)
         if (reason := reset_reason(log, room.epoch, room.sent)) is not None:
             effects.append(self._reset(room, log, reason))
             # What was heard of the new log before this page was read is only known to the store.
@@ -224,11 +228,12 @@ class Delivery:
         if room is None:
             self._heard[name] = max(head, self._heard.get(name, 0))
             return ()
-        if epoch == room.epoch:
-            if head <= room.sent:
-                return ()
+        if epoch > room.epoch:
+            room.doubtful = True
+        elif epoch < room.epoch or head <= room.sent:
+            return ()
+        else:
             room.head = max(room.head, head)
-        # Of another epoch only the store can tell from where to go on.
         self._enqueue(name, room)
         return self._pull([])
 
@@ -252,7 +257,7 @@ class Delivery:
         if room.caught_up_at is not None and room.sent >= room.caught_up_at:
             room.caught_up_at = None
             effects.append(CaughtUp(name, room.epoch, room.sent))
-        if room.sent < room.head:
+        if room.sent < room.head or room.doubtful:
             self._enqueue(name, room)
         self._pull(effects)
 
@@ -269,7 +274,7 @@ class Delivery:
         if self._fetching is None and self._queue and self._open(self._rooms[self._queue[0]]):
             name = self._queue.popleft()
             room = self._rooms[name]
-            room.waits = False
+            room.waits = room.doubtful = False
             self._fetching = name
             self._fetching_head = room.head
             effects.append(Fetch(name, room.sent, self._page_events, self._page_bytes))

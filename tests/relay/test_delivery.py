@@ -161,6 +161,23 @@ def test_a_notice_of_another_epoch_asks_the_store() -> None:
     assert delivery.page(log(head=3, epoch=2), [])[0] == Reset("r", 2, 1, "epoch")
 
 
+def test_a_notice_of_another_epoch_is_not_lost_while_a_page_is_read() -> None:
+    delivery = Delivery()
+    delivery.subscribe(log(head=1), 1, 0)
+    assert delivery.published("r", 2, 1, 10) == []
+    effects = delivery.page(log(head=1), events(1, 1))
+    assert effects[-1] == Fetch("r", 1, 64, 1 << 18)
+    assert delivery.page(log(head=1, epoch=2), [])[0] == Reset("r", 2, 1, "epoch")
+
+
+def test_a_page_of_an_older_epoch_is_read_again() -> None:
+    delivery = Delivery()
+    delivery.subscribe(log(head=1), 1, 0)
+    assert delivery.subscribe(log(head=1, epoch=2), 1, 0) == []
+    assert delivery.page(log(head=1), events(1, 1)) == [Fetch("r", 0, 64, 1 << 18)]
+    assert delivery.page(log(head=1, epoch=2), events(1, 1))[0] == SendPage("r", 2, tuple(events(1, 1)))
+
+
 def test_acks_that_are_old_or_of_another_epoch_change_nothing() -> None:
     delivery = Delivery()
     delivery.subscribe(log(), 1, 0)
