@@ -75,8 +75,8 @@ async def refused(asked: object) -> ErrorKind:
 
 async def test_both_offers_reach_one_worker_behind_the_modality(media: MediaKit) -> None:
     await media.session("audio")
-    answers = await asyncio.gather(media.media.offer(ANNA, "s", "a"), media.media.offer(BEN, "s", "b"))
-    assert answers == (Answer("answer to a", 1), Answer("answer to b", 1))
+    anna, ben = await asyncio.gather(media.media.offer(ANNA, "s", "a"), media.media.offer(BEN, "s", "b"))
+    assert (anna, ben) == (Answer("answer to a", 1), Answer("answer to b", 1))
     first, *offers = media.asked(0)
     assert first == ("modality", "s", "1", "audio")
     assert sorted(offers) == [("offer", "s", "1", "anna"), ("offer", "s", "1", "ben")]
