@@ -19,7 +19,10 @@ from config.settings import ALL, SECTIONS
 PREFIX = "RAPPORT_"
 
 FILE_VARIABLE = "RAPPORT_CONFIG"
-"""Names the TOML file where no flag does; the only variable with the prefix that is not a setting."""
+"""Names the TOML file where no flag does."""
+
+OTHER_VARIABLES = frozenset({FILE_VARIABLE, "RAPPORT_SECRET"})
+"""Variables with the prefix that are no settings: the file, and the secret that the client commands sign with."""
 
 DEVELOPMENT_KEY = "dev"
 """The id of the API key that development mode makes up."""
@@ -103,13 +106,13 @@ def from_file(file: FileText | Fault) -> Iterator[Found]:
 def from_environment(environ: Mapping[str, str]) -> Iterator[Found]:
     """The settings among the environment variables that begin with ``RAPPORT_``."""
     for variable in sorted(environ):
-        if not variable.startswith(PREFIX) or variable == FILE_VARIABLE:
+        if not variable.startswith(PREFIX) or variable in OTHER_VARIABLES:
             continue
         source = f"environment {variable}"
         if setting := _VARIABLES.get(variable):
             yield Given(setting, environ[variable], source, source, is_text=True)
         elif not _SERVICE_LINK.fullmatch(variable):
-            yield Fault(source, "is not a setting" + _did_you_mean(variable, (*_VARIABLES, FILE_VARIABLE)))
+            yield Fault(source, "is not a setting" + _did_you_mean(variable, (*_VARIABLES, *OTHER_VARIABLES)))
 
 
 def from_flags(flags: Mapping[str, str]) -> Iterator[Found]:

@@ -145,7 +145,7 @@ def test_an_unreadable_file_hides_contradictions_and_not_other_faults() -> None:
     assert other == expected
 
 
-def test_what_container_platforms_put_into_the_environment_is_no_fault() -> None:
+def test_variables_of_others_are_no_faults() -> None:
     environ = {
         "RAPPORT_SERVICE_HOST": "10.0.0.1",
         "RAPPORT_SERVICE_PORT": "8080",
@@ -154,6 +154,7 @@ def test_what_container_platforms_put_into_the_environment_is_no_fault() -> None
         "RAPPORT_PORT_8080_TCP": "tcp://10.0.0.1:8080",
         "RAPPORT_PORT_8080_TCP_ADDR": "10.0.0.1",
         "RAPPORT_CONFIG": "rapport.toml",
+        "RAPPORT_SECRET": "hush",
     }
     assert resolved(environ=environ).settings == resolved().settings
 
