@@ -22,7 +22,7 @@ FILE_VARIABLE = "RAPPORT_CONFIG"
 """Names the TOML file where no flag does."""
 
 OTHER_VARIABLES = frozenset({FILE_VARIABLE, "RAPPORT_SECRET"})
-"""Variables with the prefix that are no settings: the file, and the secret that the client commands sign with."""
+"""Not settings, though they begin alike: the file, and the secret that the client commands sign with."""
 
 DEVELOPMENT_KEY = "dev"
 """The id of the API key that development mode makes up."""
