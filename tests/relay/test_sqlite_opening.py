@@ -130,6 +130,30 @@ async def test_a_backup_put_back_begins_a_new_epoch(path: Path) -> None:
     await store.close()
 
 
+async def test_a_backup_of_a_running_server_can_be_put_back(path: Path) -> None:
+    epoch = await used(path, events=3)
+    backup = path.with_name("backup.db")
+    store = SqliteStore(path)
+    await store.open()
+    await store.commit(Append("r", None, None, None, b"event", 1))
+    db = sqlite3.connect(path)
+    db.execute("VACUUM INTO ?", (str(backup),))
+    db.close()
+    await store.commit(Append("r", None, None, None, b"event", 1))
+    await store.close()
+    shutil.copy(backup, path)
+    assert await used(path) > epoch
+    assert await head(path) == 5
+
+
+async def test_another_store_put_in_its_place_begins_a_new_epoch(path: Path) -> None:
+    epoch = await used(path, events=2)
+    other = path.with_name("other.db")
+    other_epoch = await used(other, events=5)
+    shutil.copy(other, path)
+    assert await used(path) > max(epoch, other_epoch)
+
+
 async def test_a_backup_of_the_same_length_under_another_epoch_is_noticed(path: Path) -> None:
     await used(path)
     backup = path.with_name("backup.db")
