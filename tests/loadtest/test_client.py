@@ -227,6 +227,8 @@ async def test_sessions_are_joined_again_before_anything_is_sent_into_them() -> 
 
 
 async def test_a_session_that_is_over_is_not_joined_a_third_time() -> None:
+    returned = asyncio.Event()
+
     async def cut_off(server: Conversation) -> None:
         await server.welcome()
         joins = await server.hear(frames.SessionJoin)
@@ -240,9 +242,17 @@ async def test_a_session_that_is_over_is_not_joined_a_third_time() -> None:
         await server.hear(Pong)
         server.abort()
 
-    async with stage(cut_off, over, _lives) as on:
+    async def not_again(server: Conversation) -> None:
+        await server.welcome()
+        returned.set()
+        request = await server.hear(frames.TimeGet)
+        await server.say(Ok(request.id, frames.Time(1)))
+        await server.idle()
+
+    async with stage(cut_off, over, not_again) as on:
         await on.client.join("s1")
-        await on.server.finished
+        await returned.wait()
+        assert await on.client.request("time.get")
 
 
 async def test_a_temporary_refusal_of_a_message_is_waited_out() -> None:
