@@ -108,8 +108,9 @@ class Participant:
             if section.kind is None or not section.receives:
                 continue
             subscription = before.get(section.mid)
-            if subscription is None or subscription.kind is not section.kind:
-                # RFC 3550, section 5.1: all three begin at random.
+            if subscription is None or subscription.kind is not section.kind or subscription.track_id is None:
+                # RFC 3550, section 5.1: all three begin at random. They do so again after a section that had
+                # nothing to send: Chromium plays nothing under an SSRC that was withdrawn before.
                 subscription = Subscription(
                     peer, section.kind, ssrc=draw(), sequence=draw() & U16, timestamp=draw()
                 )
