@@ -1,0 +1,72 @@
+"""Who may come in: tokens against API keys and issuers' key sets, and what was revoked.
+
+Keys of API keys are settings; those of issuers come from their JWKS (:mod:`signaling.key_sets`). What a good
+token reaches is decided where it is used, with :class:`signaling.caller.Caller`.
+"""
+
+from __future__ import annotations
+
+from config.settings import TokenSettings
+from protocol import errors, tokens
+from protocol.errors import ProtocolError
+from protocol.tokens import Claims, Key
+from relay.errors import StoreError
+from relay.store import Store
+from signaling.key_sets import KeySets
+from signaling.storage_errors import refusal
+from signaling.timebase import Timebase
+
+_MAY_BE_ROTATED = frozenset({errors.TOKEN_UNKNOWN_KEY, errors.TOKEN_SIGNATURE, errors.TOKEN_ALGORITHM})
+
+
+class Access:
+    """Verifies tokens. ``key_sets`` are the issuers' own keys."""
+
+    def __init__(self, settings: TokenSettings, store: Store, key_sets: KeySets, timebase: Timebase) -> None:
+        self._settings = settings
+        self._store = store
+        self._key_sets = key_sets
+        self._timebase = timebase
+        self._api_keys = {key: (tokens.api_key(secret),) for key, secret in settings.keys.items()}
+
+    async def verify(self, token: str, device: str | None = None) -> Claims:
+        """The claims of a good token, used from ``device`` (None: over HTTP, by no device).
+
+        Raises :exc:`ProtocolError` of a ``token_*`` kind, ``revoked``, or a temporary kind when keys or store
+        cannot be asked.
+        """
+        claims = await self._proven(token)
+        if claims.device is not None and claims.device != device:
+            raise ProtocolError(errors.TOKEN_SCOPE, "the token is for another device")
+        await self._check_not_revoked(claims.sub, device)
+        return claims
+
+    async def _proven(self, token: str) -> Claims:
+        issuer = tokens.issuer_of(token)
+        try:
+            return self._check(token, issuer, await self._keys(issuer))
+        except ProtocolError as error:
+            if error.kind not in _MAY_BE_ROTATED or not await self._key_sets.refresh(issuer):
+                raise
+        return self._check(token, issuer, await self._keys(issuer))
+
+    async def _keys(self, issuer: str) -> tuple[Key, ...]:
+        return self._api_keys.get(issuer) or await self._key_sets.current(issuer)
+
+    def _check(self, token: str, issuer: str, keys: tuple[Key, ...]) -> Claims:
+        return tokens.verify(
+            token,
+            {issuer: keys},
+            now=self._timebase.now_ms() / 1000,
+            leeway=self._settings.leeway_seconds,
+            max_lifetime=self._settings.max_lifetime_seconds,
+        )
+
+    async def _check_not_revoked(self, account: str, device: str | None) -> None:
+        try:
+            # No device has the empty id: over HTTP only the account's own revocation bars.
+            revocation = await self._store.revocation(account, device or "")
+        except StoreError as error:
+            raise refusal(error) from error
+        if revocation is not None:
+            raise ProtocolError(errors.REVOKED)

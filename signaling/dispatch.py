@@ -1,0 +1,164 @@
+"""Requests to the services that carry them out, and what comes back to results.
+
+Each request of the protocol has exactly one row in :meth:`Dispatcher.perform`. Whether a request may be taken
+at this moment (rates, ids, sizes) was decided before, by the connection; replies are sent by it afterwards.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol, assert_never
+
+from protocol import errors
+from protocol.errors import ProtocolError
+from protocol.events import MessageBody
+from protocol.frames import (
+    AnyRequest,
+    MediaLeave,
+    MediaOffer,
+    MessageSend,
+    Refreshed,
+    Result,
+    RoomGet,
+    RoomHistory,
+    RoomRead,
+    Sent,
+    SessionEnd,
+    SessionGet,
+    SessionJoin,
+    SessionLeave,
+    SessionView,
+    SignalSend,
+    Time,
+    TimeGet,
+    TokenRefresh,
+)
+from protocol.tokens import Claims
+from signaling.access import Access
+from signaling.caller import Caller
+from signaling.door.hub import Hub
+from signaling.rooms import Rooms
+from signaling.services import MediaService, SessionService
+from signaling.timebase import Timebase
+
+
+class Asker(Protocol):
+    """A connection as the dispatcher sees it."""
+
+    @property
+    def caller(self) -> Caller:
+        """Who asks."""
+
+    @property
+    def sessions(self) -> dict[str, str]:
+        """The sessions that this connection has joined, and the room of each."""
+
+    def renew(self, claims: Claims) -> None:
+        """Go on with a fresh token."""
+
+
+class Dispatcher:
+    """Carries out the requests of all connections of a node."""
+
+    def __init__(
+        self,
+        rooms: Rooms,
+        hub: Hub,
+        sessions: SessionService,
+        media: MediaService,
+        access: Access,
+        timebase: Timebase,
+    ) -> None:
+        self._rooms = rooms
+        self._hub = hub
+        self._sessions = sessions
+        self._media = media
+        self._access = access
+        self._timebase = timebase
+
+    async def perform(self, asker: Asker, request: AnyRequest) -> Result | None:  # noqa: C901 - one row each
+        """The result of a request; raises :exc:`ProtocolError`, or :exc:`relay.errors.StoreError`."""
+        caller = asker.caller
+        match request:
+            case TimeGet():
+                return Time(self._timebase.now_ms())
+            case TokenRefresh(token=token):
+                return await self._refresh(asker, token)
+            case RoomGet(room=room):
+                caller.check_room(room)
+                return await self._rooms.get(caller.account, room)
+            case RoomHistory(room=room, after=after, limit=limit):
+                caller.check_room(room)
+                return await self._rooms.history(caller.account, room, after, limit)
+            case RoomRead(room=room, offset=offset):
+                caller.check_room(room)
+                return await self._rooms.read_up_to(caller.account, room, offset)
+            case MessageSend():
+                return await self._send(asker, request)
+            case SignalSend():
+                return await self._signal(caller, request)
+            case SessionGet(session=session):
+                caller.check_session(session)
+                return await self._sessions.get(caller, session)
+            case SessionJoin(session=session):
+                return await self._join(asker, session)
+            case SessionLeave(session=session):
+                return await self._leave(asker, session)
+            case SessionEnd(session=session):
+                caller.check_session(session)
+                return await self._sessions.end(caller, session)
+            case MediaOffer(session=session, sdp=sdp):
+                caller.check_session(session)
+                return await self._media.offer(caller, session, sdp)
+            case MediaLeave(session=session):
+                caller.check_session(session)
+                return await self._media.leave(caller, session)
+            case _:
+                assert_never(request)
+
+    async def closed(self, caller: Caller) -> None:
+        """A connection is gone."""
+        await self._sessions.connection_closed(caller)
+
+    async def _send(self, asker: Asker, request: MessageSend) -> Sent:
+        # Nothing is awaited before the append: the messages of a connection are appended in their order.
+        caller = asker.caller
+        caller.check_room(request.room)
+        if request.session is not None:
+            caller.check_session(request.session)
+            if asker.sessions.get(request.session) != request.room:
+                raise ProtocolError(errors.NOT_JOINED)
+        appended = await self._rooms.append(
+            request.room,
+            MessageBody(request.mid, request.data, request.session),
+            sender=caller.account,
+            device=caller.device,
+            mid=request.mid.bytes,
+        )
+        return Sent(appended.epoch, appended.offset, appended.at_ms, appended.duplicate)
+
+    async def _signal(self, caller: Caller, request: SignalSend) -> None:
+        caller.check_room(request.room)
+        others = await self._rooms.others(caller.account, request.room)
+        self._hub.signal(request.room, others, request.body, caller.account)
+
+    async def _join(self, asker: Asker, session: str) -> SessionView:
+        asker.caller.check_session(session)
+        view = await self._sessions.join(asker.caller, session)
+        asker.sessions[session] = view.room
+        return view
+
+    async def _leave(self, asker: Asker, session: str) -> SessionView:
+        asker.caller.check_session(session)
+        view = await self._sessions.leave(asker.caller, session)
+        asker.sessions.pop(session, None)
+        return view
+
+    async def _refresh(self, asker: Asker, token: str) -> Refreshed:
+        """A fresh token goes on with what the connection is: whoever is someone else connects anew."""
+        old = asker.caller.claims
+        new = await self._access.verify(token, asker.caller.device)
+        for claim in ("sub", "role", "iss", "room", "session"):
+            if getattr(new, claim) != getattr(old, claim):
+                raise ProtocolError(errors.TOKEN_SCOPE, f"`{claim}` is not that of the connection")
+        asker.renew(new)
+        return Refreshed(int(new.exp * 1000))

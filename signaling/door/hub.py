@@ -1,0 +1,254 @@
+"""The connections of this node by account, and what reaches them from the bus.
+
+An event or signal is encoded once for each subprotocol, and the same bytes are handed to every connection that
+is to have them. A slow connection never holds up another: handing over never waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol, assert_never
+
+from config.settings import LimitSettings
+from protocol import errors
+from protocol.codec import Subprotocol, encode
+from protocol.errors import CloseCode, ProtocolError
+from protocol.frames import Signal
+from protocol.signals import SignalBody
+from relay.bus import (
+    Bus,
+    ConnectedNotice,
+    Delivery,
+    DirectNotice,
+    EventNotice,
+    MembershipNotice,
+    PresenceNotice,
+    RevokedNotice,
+    SignalNotice,
+)
+from relay.store import Store
+from signaling.door.framing import EventMessage, SignalMessage
+from signaling.door.limits import TokenBucket
+from signaling.door.presence import PresenceTeller
+from signaling.timebase import Timebase
+
+
+class Link(Protocol):
+    """A connection as the hub sees it. Nothing here waits, and nothing raises."""
+
+    @property
+    def connection(self) -> str:
+        """Its id: later connections of a node have greater ones."""
+
+    @property
+    def device(self) -> str | None:
+        """Whose it is; None before its ``hello``."""
+
+    def event(self, message: EventMessage) -> None:
+        """An event of a room of its account was committed."""
+
+    def signal(self, notice: SignalNotice, message: SignalMessage) -> None:
+        """Somebody signalled."""
+
+    def membership(self, notice: MembershipNotice) -> None:
+        """Its account's place in a room changed."""
+
+    def end(self, code: CloseCode, error: ProtocolError | None = None) -> None:
+        """Close it."""
+
+    def goodbye(self, code: CloseCode, reconnect_after_ms: int) -> None:
+        """Close it, and tell it when to come back."""
+
+
+@dataclass(frozen=True, slots=True)
+class HubStatistics:
+    """What metrics tell of the connections."""
+
+    connections: int
+    """Open now, before and after ``hello``."""
+    accounts: int
+    """Accounts with a connection on this node."""
+    closed: dict[str, int]
+    """Connections closed by this side since the start, by the name of the close code."""
+
+
+class _Account:
+    """The connections of one account, and the rate they share."""
+
+    __slots__ = ("bucket", "links")
+
+    def __init__(self, bucket: TokenBucket) -> None:
+        self.links: dict[str, Link] = {}
+        self.bucket = bucket
+
+
+class Hub:
+    """All connections of this node."""
+
+    def __init__(self, store: Store, bus: Bus, limits: LimitSettings, timebase: Timebase) -> None:
+        self._store = store
+        self._bus = bus
+        self._limits = limits
+        self._timebase = timebase
+        self._links: dict[str, Link] = {}
+        self._accounts: dict[str, _Account] = {}
+        self._presence = PresenceTeller(store, self.signal)
+        self._closed: Counter[str] = Counter()
+        self._empty = asyncio.Event()
+        self._last_id = 0
+        self.draining = False
+        """Whether new connections are turned away."""
+
+    async def start(self) -> None:
+        """Begin to receive from the bus, which is started by this."""
+        await self._bus.start(self._deliver)
+
+    async def stop(self) -> None:
+        """Stop receiving. Connections are closed before, with :meth:`close_all`."""
+        await self._presence.stop()
+        await self._bus.stop()
+
+    # --- For connections ---
+
+    def next_id(self) -> str:
+        """The id of a new connection: in the order of time, and not to be guessed."""
+        self._last_id = max(self._last_id + 1, self._timebase.now_ms() << 12)
+        return f"{self._last_id:015x}{secrets.token_hex(8)}"
+
+    def check_entry(self) -> None:
+        """``overloaded`` when this node has as many connections as it may, ``going_away`` when it is stopping."""
+        if self.draining:
+            raise ProtocolError(errors.GOING_AWAY, retry_after_ms=1000)
+        if len(self._links) >= self._limits.connections:
+            raise ProtocolError(errors.OVERLOADED, "too many connections", retry_after_ms=5000)
+
+    def enter(self, link: Link) -> None:
+        """A connection was opened."""
+        self._links[link.connection] = link
+        self._empty.clear()
+
+    def leave(self, link: Link) -> None:
+        """A connection is gone."""
+        self._links.pop(link.connection, None)
+        if not self._links:
+            self._empty.set()
+
+    def attach(self, link: Link, account: str, now: float) -> TokenBucket:
+        """A connection has said whose it is: it hears of its account from here on. Returns the account's bucket.
+
+        Older connections of the same device are replaced. ``rate_limited`` when the account has as many
+        connections as it may.
+        """
+        known = self._accounts.get(account)
+        if known is None:
+            limits = self._limits
+            bucket = TokenBucket(limits.account_requests_per_second, limits.account_requests_burst, now)
+            known = self._accounts[account] = _Account(bucket)
+        devices = sum(other.device != link.device for other in known.links.values())
+        if devices >= self._limits.connections_per_account:
+            raise ProtocolError(errors.RATE_LIMITED, "too many connections of this account")
+        known.links[link.connection] = link
+        self._bus.attach(account)
+        assert link.device is not None
+        self._bus.publish([account], ConnectedNotice(account, link.device, link.connection))
+        return known.bucket
+
+    def detach(self, link: Link, account: str) -> None:
+        """The opposite of :meth:`attach`."""
+        known = self._accounts[account]
+        del known.links[link.connection]
+        if not known.links:
+            del self._accounts[account]
+        self._bus.detach(account)
+
+    def count_closed(self, code: CloseCode) -> None:
+        """A connection is closed by this side."""
+        self._closed[code.name] += 1
+
+    # --- For the rest of the server ---
+
+    def signal(self, room: str, accounts: Collection[str], body: SignalBody, sender: str | None) -> None:
+        """Tell every connection of these accounts, on whatever node, something short-lived of a room."""
+        self._bus.publish(accounts, self._notice(room, body, sender))
+
+    def signal_connection(self, connection: str, room: str, body: SignalBody) -> None:
+        """Tell one connection of this node; nothing happens if it is gone."""
+        link = self._links.get(connection)
+        if link is not None:
+            notice = self._notice(room, body, None)
+            link.signal(notice, SignalMessage(notice.body))
+
+    async def close_all(self, code: CloseCode, reconnect_spread: float) -> None:
+        """Turn new connections away, tell all others to come back within ``reconnect_spread`` seconds, close them.
+
+        Returns when they are gone.
+        """
+        self.draining = True
+        for link in list(self._links.values()):
+            spread_ms = int(random.random() * reconnect_spread * 1000)  # noqa: S311 - spreads load, guards nothing
+            link.goodbye(code, spread_ms)
+        if self._links:
+            await self._empty.wait()
+
+    def stats(self) -> HubStatistics:
+        """For metrics."""
+        return HubStatistics(len(self._links), len(self._accounts), dict(self._closed))
+
+    def links(self) -> Iterator[Link]:
+        """All connections, in no order."""
+        return iter(list(self._links.values()))
+
+    # --- From the bus ---
+
+    def _deliver(self, deliveries: Sequence[Delivery]) -> None:
+        for delivery in deliveries:
+            notice = delivery.notice
+            match notice:
+                case EventNotice():
+                    message = EventMessage(notice)
+                    for link in self._of(delivery.accounts):
+                        link.event(message)
+                case SignalNotice():
+                    signal = SignalMessage(notice.body)
+                    for link in self._of(delivery.accounts):
+                        link.signal(notice, signal)
+                case MembershipNotice():
+                    for link in self._of(delivery.accounts):
+                        link.membership(notice)
+                case RevokedNotice():
+                    self._revoked(notice)
+                case ConnectedNotice():
+                    self._connected(notice)
+                case PresenceNotice(account, online):
+                    self._presence.changed(account, online=online)
+                case DirectNotice():
+                    raise AssertionError("nothing in this version sends a DirectNotice")
+                case _:
+                    assert_never(notice)
+
+    def _of(self, accounts: Collection[str]) -> Iterator[Link]:
+        for account in accounts:
+            known = self._accounts.get(account)
+            if known is not None:
+                yield from known.links.values()
+
+    def _revoked(self, notice: RevokedNotice) -> None:
+        for link in self._of([notice.account]):
+            if notice.device is None or link.device == notice.device:
+                link.end(errors.DEVICE_REVOKED, ProtocolError(errors.REVOKED))
+
+    def _connected(self, notice: ConnectedNotice) -> None:
+        for link in self._of([notice.account]):
+            if link.device == notice.device and link.connection < notice.connection:
+                link.end(errors.REPLACED)
+
+    def _notice(self, room: str, body: SignalBody, sender: str | None) -> SignalNotice:
+        encoded = encode(Signal(room, body, sender), Subprotocol.MSGPACK)
+        about = getattr(body, "session", None)
+        key = "\0".join((room, sender or "", body.__struct_config__.tag or "", about or ""))
+        return SignalNotice(room, key, sender, encoded, self._timebase.now_ms())

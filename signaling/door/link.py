@@ -1,0 +1,357 @@
+"""One connection, all but its socket: where its rules, its rooms, its requests and its writer meet.
+
+What comes in goes through the rules (:mod:`signaling.door.connection`) and on to whoever carries it out;
+what is to go out is put into the writer. Reading and closing the socket is :mod:`signaling.door.websocket`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from typing import assert_never
+
+import structlog
+
+from protocol import errors, frames
+from protocol.codec import Subprotocol
+from protocol.errors import CloseCode, ProtocolError
+from protocol.frames import Hello, Position
+from protocol.tokens import Claims
+from relay.bus import MembershipNotice, SignalNotice
+from relay.errors import StoreError
+from relay.rows import Membership, RoomHead
+from signaling.caller import Caller
+from signaling.door.connection import (
+    Acknowledge,
+    Close,
+    Connection,
+    Effect,
+    Perform,
+    Probe,
+    Refuse,
+    State,
+    Verify,
+)
+from signaling.door.feed import Feed
+from signaling.door.framing import EventMessage, SignalMessage, frame_message
+from signaling.door.outbox import Outbox
+from signaling.door.requests import Requests, error_frame
+from signaling.door.shared import Shared, announced
+from signaling.door.welcome import Inventory, close_code, identify, take_inventory
+from signaling.door.writer import Wire, Writer, high_water
+from signaling.observe.logs import failure
+
+_log = structlog.get_logger("rapport.door")
+
+
+class Link:
+    """One connection between a device and this node."""
+
+    __slots__ = (
+        "_caller",
+        "_connection",
+        "_core",
+        "_early",
+        "_feed",
+        "_greeting",
+        "_on_close",
+        "_requests",
+        "_rooms",
+        "_shared",
+        "_subprotocol",
+        "_timer",
+        "_writer",
+        "device",
+        "sessions",
+    )
+
+    def __init__(
+        self, shared: Shared, subprotocol: Subprotocol, wire: Wire, on_close: Callable[[CloseCode], None]
+    ) -> None:
+        limits = shared.limits
+        self._shared = shared
+        self._subprotocol = subprotocol
+        self._on_close = on_close
+        self._connection = shared.hub.next_id()
+        self._core = Connection(shared.decoder(subprotocol), limits, _now())
+        outbox = Outbox(limits.outbox_bytes, limits.signal_seconds)
+        self._writer = Writer(wire, outbox, shared.turn, high_water(limits.outbox_bytes), self._space)
+        self._requests = Requests(self, shared.dispatcher, self._writer, self._reply)
+        self._caller: Caller | None = None
+        self._feed: Feed | None = None
+        self._greeting: asyncio.Task[None] | None = None
+        self._rooms: dict[str, bool] = {}  # rooms to deliver, and whether their delivery has begun
+        self._early: list[MembershipNotice] | None = None  # what is heard of between `hello` and `welcome`
+        self.device: str | None = None
+        self.sessions: dict[str, str] = {}
+        shared.hub.enter(self)
+        self._timer = shared.timers.watch(self)
+
+    @property
+    def connection(self) -> str:
+        """The connection's id."""
+        return self._connection
+
+    @property
+    def caller(self) -> Caller:
+        """Who is connected; known after ``hello``."""
+        assert self._caller is not None
+        return self._caller
+
+    # --- From the socket ---
+
+    def receive(self, data: bytes | str) -> None:
+        """A WebSocket message came in."""
+        effect = self._core.receive(data, _now())
+        if effect is not None:
+            self._follow(effect)
+
+    def receive_control(self, pong: bytes) -> None:
+        """A WebSocket ping came in, answered by the control frame ``pong``; or a pong, answered by nothing."""
+        effect = self._core.control(_now())
+        if effect is not None:
+            self._follow(effect)
+        elif pong and self._core.state is not State.CLOSED:
+            self._writer.send(pong)
+
+    @property
+    def busy(self) -> bool:
+        """Whether no more is to be read from the socket before :meth:`ready`."""
+        return self._greeting is not None or self._writer.over
+
+    async def ready(self) -> None:
+        """Wait until more may be read: ``hello`` is answered first, and a slow reader is not heard further."""
+        if self._greeting is not None:
+            await asyncio.wait([self._greeting])
+        await self._writer.until_space()
+
+    def check_progress(self, now: float) -> None:
+        """Close the connection if its socket has taken nothing for too long."""
+        if self._writer.stalled_seconds(now) >= self._shared.limits.stall_seconds:
+            self.end(errors.STALLED)
+
+    async def closed(self) -> None:
+        """The socket is gone: finish what is under way, then let everything go."""
+        self._core.close(errors.FAILED)
+        self._shared.timers.forget(self._timer)
+        self._writer.stop()
+        self._stop_feed()
+        if self._greeting is not None:
+            await asyncio.wait([self._greeting])
+        await self._requests.finish()
+        if self._caller is not None:
+            self._shared.hub.detach(self, self._caller.account)
+            await self._shared.dispatcher.closed(self._caller)
+        self._shared.hub.leave(self)
+
+    # --- From the timers ---
+
+    @property
+    def deadline(self) -> float:
+        """When something is due next."""
+        return self._core.deadline
+
+    def on_time(self, now: float) -> None:
+        """Carry out what is due."""
+        while self._core.deadline <= now:
+            effect = self._core.timeout(now, random.random())  # noqa: S311 - spreads load, guards nothing
+            if effect is not None:
+                self._follow(effect)
+
+    # --- From the hub ---
+
+    def event(self, message: EventMessage) -> None:
+        """An event of a room of the account was committed."""
+        if self._feed is not None and self._reaches(message.notice.room):
+            self._feed.published(message)
+
+    def signal(self, notice: SignalNotice, message: SignalMessage) -> None:
+        """Somebody signalled in a room."""
+        if notice.room in self._rooms and self._core.state is State.OPEN:
+            self._writer.send_signal(notice.key, message.bytes(self._subprotocol), _now())
+
+    def membership(self, notice: MembershipNotice) -> None:
+        """The account's place in a room changed."""
+        if self._early is not None:
+            self._early.append(notice)
+        elif self._core.state is State.OPEN and self._reaches(notice.room):
+            self._change(notice)
+
+    def end(self, code: CloseCode, error: ProtocolError | None = None) -> None:
+        """Close the connection."""
+        close = self._core.close(code, error)
+        if close is not None:
+            self._close(close)
+
+    def goodbye(self, code: CloseCode, reconnect_after_ms: int) -> None:
+        """Close the connection, and tell the client when to come back."""
+        if self._core.state is State.OPEN:
+            self._send(frames.Goodbye(code.name, reconnect_after_ms))
+        self.end(code)
+
+    # --- From the dispatcher ---
+
+    def renew(self, claims: Claims) -> None:
+        """Go on with a fresh token."""
+        self._caller = Caller.of(claims, device=self.device, connection=self._connection)
+        self._core.refresh(self._expires(claims))
+        self._shared.timers.sooner(self._timer)
+
+    # --- Inside ---
+
+    def _follow(self, effect: Effect) -> None:
+        match effect:
+            case Perform(request):
+                self._requests.begin(request)
+            case Acknowledge(ack):
+                self._acknowledge(ack)
+            case Refuse(request_id, error):
+                self._send(error_frame(error, request_id))
+            case Probe():
+                self._ping()
+            case Close():
+                self._close(effect)
+            case Verify(hello):
+                self._greeting = asyncio.get_running_loop().create_task(self._greet(hello))
+            case _:
+                assert_never(effect)
+
+    def _send(self, frame: frames.Frame) -> None:
+        self._writer.send(frame_message(frame, self._subprotocol))
+
+    def _reply(self, reply: frames.Ok | frames.Error) -> None:
+        assert reply.id is not None
+        self._core.finish(reply.id)
+        if self._core.state is State.OPEN:
+            self._send(reply)
+
+    def _ping(self) -> None:
+        assert self._feed is not None
+        heads = dict(self._feed.unacknowledged())
+        self._send(frames.Ping(self._shared.timebase.now_ms(), heads))
+
+    def _acknowledge(self, ack: frames.Ack) -> None:
+        assert self._feed is not None
+        error = self._feed.acknowledged(ack)
+        if error is not None:
+            self.end(errors.NOT_A_FRAME, error)
+
+    def _close(self, close: Close) -> None:
+        self._stop_feed()
+        if close.code is errors.STALLED:
+            self._writer.outbox.clear()  # it would only wait behind what is stuck already
+        elif close.error is not None:
+            self._send(error_frame(close.error))
+        self._writer.flush_all()
+        self._writer.stop()
+        self._shared.hub.count_closed(close.code)
+        _log.info("connection_closing", connection=self._connection, code=close.code.name)
+        self._on_close(close.code)
+
+    def _stop_feed(self) -> None:
+        if self._feed is not None:
+            self._feed.stop()
+            self._feed = None
+
+    def _space(self) -> None:
+        if self._feed is not None:
+            self._feed.space()
+
+    def _expires(self, claims: Claims) -> float:
+        """When a token runs out, in the loop's time."""
+        return _now() + claims.exp - self._shared.timebase.now_ms() / 1000
+
+    def _reaches(self, room: str) -> bool:
+        only = self.caller.claims.room
+        return only is None or only == room
+
+    # --- Hello ---
+
+    async def _greet(self, hello: Hello) -> None:
+        try:
+            await self._welcome(hello)
+        except ProtocolError as error:
+            self.end(close_code(error), error)
+        except Exception as error:  # noqa: BLE001 - one connection fails; the process lives on
+            _log.error("hello_failed", connection=self._connection, error=failure(error))
+            self.end(errors.FAILED, ProtocolError(errors.INTERNAL))
+        finally:
+            self._greeting = None
+
+    async def _welcome(self, hello: Hello) -> None:
+        shared = self._shared
+        caller = await identify(shared.access, hello, self._connection)
+        if self._core.state is not State.VERIFYING:
+            return
+        self.device = hello.device
+        bucket = shared.hub.attach(self, caller.account, _now())
+        self._caller = caller
+        self._early = []
+        self._feed = Feed(
+            caller.account,
+            hello.device,
+            self._subprotocol,
+            self._writer,
+            shared.store,
+            shared.acks,
+            shared.limits,
+        )
+        unwritten = shared.acks.latest(caller.account, hello.device)
+        inventory = await take_inventory(shared.store, caller, hello, unwritten)
+        if self._core.state is State.VERIFYING:
+            self._core.welcome(self._expires(caller.claims), bucket, _now(), random.random())  # noqa: S311 - as above
+            shared.timers.sooner(self._timer)
+            self._open(caller, inventory)
+
+    def _open(self, caller: Caller, inventory: Inventory) -> None:
+        assert self._feed is not None
+        self._send(
+            frames.Welcome(
+                self._connection,
+                frames.VERSION,
+                self._shared.timebase.now_ms(),
+                caller.account,
+                caller.role,
+                announced(self._shared.limits),
+                inventory.heads(),
+            )
+        )
+        for room in inventory.gone:
+            self._send(frames.Removed(room))
+        for membership in inventory.memberships:
+            self._rooms[membership.room] = True
+            self._feed.subscribe(membership.log, inventory.position(membership.room))
+        early, self._early = self._early or [], None
+        for notice in early:
+            if self._reaches(notice.room):
+                self._change(notice)
+
+    # --- Rooms that come and go ---
+
+    def _change(self, notice: MembershipNotice) -> None:
+        if notice.role is not None:
+            if notice.room not in self._rooms:
+                self._rooms[notice.room] = False
+                self._requests.spawn(self._join(notice.room))
+        elif self._rooms.pop(notice.room, None) is not None:
+            assert self._feed is not None
+            self._feed.unsubscribe(notice.room)
+            self._send(frames.Removed(notice.room))
+
+    async def _join(self, room: str) -> None:
+        """Begin the delivery of a room that the account was made a member of while it was connected."""
+        try:
+            heads = await self._shared.store.heads([room])
+        except StoreError as error:
+            _log.warning("room_not_delivered", connection=self._connection, error=error.name)
+            return
+        # Meanwhile the account may have been removed again, or removed and added.
+        if room in heads and self._rooms.get(room) is False and self._core.state is State.OPEN:
+            assert self._feed is not None
+            self._rooms[room] = True
+            self._feed.subscribe(heads[room], Position(heads[room].epoch, 0))
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

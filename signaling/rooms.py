@@ -1,0 +1,230 @@
+"""Rooms as the server's parts ask for them: commit to the log, then ring the bus.
+
+A write returns once it is durable, and only then its members are told. Raises
+:exc:`~protocol.errors.ProtocolError`; a room that one is not in is refused exactly like one that does not
+exist. Who may do what beyond membership is decided by those who call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from protocol import errors, frames
+from protocol.codec import decode_body, encode_body
+from protocol.errors import ProtocolError
+from protocol.events import EventBody, MemberBody
+from protocol.fields import Role
+from relay.bus import Bus, EventNotice, MembershipNotice, RevokedNotice
+from relay.errors import StoreError
+from relay.rows import Member, RoomHead, StoredEvent
+from relay.store import Store
+from relay.writes import (
+    AddMember,
+    Append,
+    Appended,
+    Applied,
+    CreateRoom,
+    MarkRead,
+    Outcome,
+    RemoveMember,
+    Revoke,
+    Write,
+)
+from signaling.storage_errors import refusal
+from signaling.timebase import Timebase
+
+HISTORY_BYTES = 256 * 1024
+"""As much as a page of history holds, if it is more than one event."""
+
+
+class Rooms:
+    """The rooms of this deployment."""
+
+    def __init__(self, store: Store, bus: Bus, timebase: Timebase) -> None:
+        self._store = store
+        self._bus = bus
+        self._timebase = timebase
+
+    # --- Writing ---
+
+    async def commit(self, *writes: Write) -> tuple[Outcome, ...]:
+        """Apply the writes atomically, then tell whom they concern. Raises :exc:`relay.errors.StoreError`."""
+        outcomes = await self._store.commit(*writes)
+        for write, outcome in zip(writes, outcomes, strict=True):
+            self._tell(write, outcome)
+        return outcomes
+
+    async def append(
+        self,
+        room: str,
+        body: EventBody,
+        *,
+        sender: str | None = None,
+        device: str | None = None,
+        mid: bytes | None = None,
+    ) -> Appended:
+        """Put an event into a room's log and tell its members.
+
+        ``sender``, ``device`` and ``mid`` (16 bytes) are given for what a device sends, and are None for what
+        the server writes itself. ``no_such_room``, ``mid_differs``, ``store_full``, ``overloaded``.
+        """
+        write = Append(room, sender, device, mid, encode_body(body), self._timebase.now_ms())
+        return await self._append(write)
+
+    async def append_with(self, room: str, body: EventBody, *writes: Write) -> Appended:
+        """An event of the server itself and other writes in one step: all of it happens, or nothing."""
+        write = Append(room, None, None, None, encode_body(body), self._timebase.now_ms())
+        return await self._append(write, *writes)
+
+    async def create(
+        self, room: str, body: bytes, members: Sequence[tuple[str, Role]] = (), also: Sequence[Write] = ()
+    ) -> None:
+        """A new room, whose log begins with its members. ``already_exists``.
+
+        ``also`` is written in the same step.
+        """
+        now_ms = self._timebase.now_ms()
+        writes: list[Write] = [CreateRoom(room, body, now_ms)]
+        writes += [AddMember(room, account, role, now_ms) for account, role in members]
+        writes += [self._member(room, account, role, "added") for account, role in members]
+        await self._carry_out(*writes, *also)
+
+    async def add_member(self, room: str, account: str, role: Role, also: Sequence[Write] = ()) -> bool:
+        """Make an account a member, or give a member another role; whether that changed anything.
+
+        ``also`` is written in the same step, in any case. ``no_such_room``.
+        """
+        known = await self._find(room, account)
+        changes = known is None or known.role != role
+        writes: list[Write] = []
+        if changes:
+            writes.append(AddMember(room, account, role, self._timebase.now_ms()))
+            writes.append(self._member(room, account, role, "added"))
+        if writes or also:
+            await self._carry_out(*writes, *also)
+        return changes
+
+    async def remove_member(self, room: str, account: str) -> bool:
+        """End a membership; whether there was one. The one removed is told so, and nothing after it."""
+        known = await self._find(room, account)
+        if known is None:
+            return False
+        leaving = RemoveMember(room, account)
+        await self._carry_out(leaving, self._member(room, account, _role(known), "removed"))
+        return True
+
+    async def read_up_to(self, account: str, room: str, offset: int) -> None:
+        """Note how far an account has read. ``no_such_room``, ``beyond_head``."""
+        await self._carry_out(MarkRead(account, room, self._store.epoch, offset))
+
+    # --- Reading ---
+
+    async def get(self, account: str, room: str) -> frames.Room:
+        """A room as one of its members sees it."""
+        members = await self._members_for(account, room)
+        log = await self._log(room)
+        online = await self._bus.online([member.account for member in members])
+        return frames.Room(
+            room,
+            log.epoch,
+            log.head,
+            _lowest(log),
+            tuple(frames.Member(m.account, _role(m), m.account in online) for m in members),
+        )
+
+    async def history(self, account: str, room: str, after: int, limit: int) -> frames.History:
+        """A page of a room's log for one of its members, oldest first."""
+        await self._members_for(account, room)
+        try:
+            page = await self._store.events(room, after=after, limit=limit, max_bytes=HISTORY_BYTES)
+        except StoreError as error:
+            raise refusal(error) from error
+        log = page.log
+        return frames.History(
+            log.epoch, log.head, _lowest(log), tuple(_event(room, log.epoch, e) for e in page.events)
+        )
+
+    async def others(self, account: str, room: str) -> list[str]:
+        """The accounts of the other members of a room. ``no_such_room`` if ``account`` is none itself."""
+        members = await self._members_for(account, room)
+        return [member.account for member in members if member.account != account]
+
+    # --- Inside ---
+
+    async def _append(self, write: Append, *others: Write) -> Appended:
+        outcomes = await self._carry_out(write, *others)
+        appended = outcomes[0]
+        assert isinstance(appended, Appended)
+        if appended.differs:
+            raise ProtocolError(errors.MID_DIFFERS)
+        return appended
+
+    async def _carry_out(self, *writes: Write) -> tuple[Outcome, ...]:
+        try:
+            return await self.commit(*writes)
+        except StoreError as error:
+            raise refusal(error) from error
+
+    def _tell(self, write: Write, outcome: Outcome) -> None:
+        match write, outcome:
+            case Append(), Appended(duplicate=False):
+                event = StoredEvent(
+                    outcome.offset, write.sender, write.device, write.mid, write.body, outcome.at_ms
+                )
+                self._bus.publish(outcome.audience, EventNotice(write.room, outcome.epoch, event))
+            case AddMember(room, account, role), Applied(changed=True):
+                self._bus.publish([account], MembershipNotice(room, account, role))
+            case RemoveMember(room, account), Applied(changed=True):
+                self._bus.publish([account], MembershipNotice(room, account, None))
+            case Revoke(account, device), Applied():
+                self._bus.publish([account], RevokedNotice(account, device))
+            case _:
+                return  # nobody waits to hear of the others
+
+    def _member(
+        self, room: str, account: str, role: Role, change: Literal["added", "removed"]
+    ) -> Append:
+        body = MemberBody(account, role, change)
+        return Append(room, None, None, None, encode_body(body), self._timebase.now_ms())
+
+    async def _members_for(self, account: str, room: str) -> tuple[Member, ...]:
+        """The members of a room, for one of them: to all others it does not exist."""
+        try:
+            members = await self._store.members(room)
+        except StoreError as error:
+            raise refusal(error) from error
+        if all(member.account != account for member in members):
+            raise ProtocolError(errors.NO_SUCH_ROOM)
+        return members
+
+    async def _find(self, room: str, account: str) -> Member | None:
+        try:
+            members = await self._store.members(room)
+        except StoreError as error:
+            raise refusal(error) from error
+        return next((member for member in members if member.account == account), None)
+
+    async def _log(self, room: str) -> RoomHead:
+        try:
+            heads = await self._store.heads([room])
+        except StoreError as error:
+            raise refusal(error) from error
+        if room not in heads:
+            raise ProtocolError(errors.NO_SUCH_ROOM)
+        return heads[room]
+
+
+def _role(member: Member) -> Role:
+    role: Role = member.role  # type: ignore[assignment]  # only `add_member` and `create` write roles
+    return role
+
+
+def _lowest(log: RoomHead) -> int:
+    return log.lowest if log.lowest <= log.head else 0
+
+
+def _event(room: str, epoch: int, event: StoredEvent) -> frames.Event:
+    return frames.Event(
+        room, epoch, event.offset, event.at_ms, decode_body(event.body), event.sender, event.device
+    )
