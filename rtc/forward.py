@@ -52,7 +52,8 @@ class Track:
 
     def request_keyframe(self, now: float) -> None:
         """Ask the publisher for a key frame, at once or when the interval since the last request is over."""
-        if self.kind is MediaKind.VIDEO:
+        # A source that was not heard yet begins with a key frame anyway.
+        if self.kind is MediaKind.VIDEO and self.ssrc is not None:
             self._keyframe_wanted = True
             self.tick(now)
 

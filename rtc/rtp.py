@@ -1,4 +1,4 @@
-"""RTP headers (RFC 3550, section 5.1) and arithmetic on numbers that wrap."""
+"""The layout of RTP headers (RFC 3550, section 5.1)."""
 
 from struct import Struct
 from typing import Final
@@ -13,11 +13,6 @@ EXTENSION_BIT: Final = 0x10
 
 U16: Final = 0xFFFF
 U32: Final = 0xFFFF_FFFF
-
-
-def newer(a: int, b: int) -> bool:
-    """Whether sequence number `a` comes after `b`, going the short way round the wrap."""
-    return 0 < (a - b) & U16 < 0x8000
 
 
 def extension_offset(first_byte: int) -> int:

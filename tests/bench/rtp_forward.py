@@ -2,8 +2,8 @@
 
 Two synthetic peers are connected to a real worker (ICE, DTLS), and 1,100-byte video packets go from one to
 the other: as fast as the worker takes them, with a bounded number under way so that none is lost, and at the
-pace of a single call. Beside it stands what the machine costs at least: the same datagrams through bare sockets in
-batches, and their AES-GCM. Run alone with ``python -m tests.bench.rtp_forward``.
+pace of a single call. Beside it stands what the machine costs at least: the same datagrams through bare
+sockets in batches, and their AES-GCM. Run alone with ``python -m tests.bench.rtp_forward``.
 """
 
 from __future__ import annotations
