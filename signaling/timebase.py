@@ -13,7 +13,7 @@ from collections.abc import Callable
 class Timebase:
     """Milliseconds since 1970, never going back and never jumping while the process lives.
 
-    ``wall_ns`` and ``monotonic_ns`` are clocks in nanoseconds; integers, so that a millisecond is one exactly.
+    ``wall_ns`` and ``monotonic_ns`` are clocks in nanoseconds: in integers a millisecond is exactly one.
     """
 
     def __init__(

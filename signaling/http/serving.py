@@ -46,7 +46,6 @@ def route(endpoint: AnyEndpoint, services: Services, access: Access) -> web.Rout
         call = Call(caller, path, body, page, keep=tried.keep)
         return _response(await _once(services, tried, lambda: endpoint.handle(services, call)))
 
-    # HEAD is not declared, so it is not served either.
     return web.route(endpoint.method, endpoint.path, handle)
 
 
