@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
 SECRET_VARIABLE: Final = "RAPPORT_SECRET"  # noqa: S105 - the name of a variable
+INTERRUPTED: Final = 128 + signal.SIGINT
 LENGTH_SECONDS: Final = 300
 """The length sessions are scheduled with unless they are held for longer; few servers allow shorter ones."""
 CLEAR_LINE: Final = "\r\x1b[K"
@@ -73,16 +74,22 @@ def run_loadtest(args: Namespace) -> int:
         sys.stderr.write(f"rapport loadtest: {error}\n")
         return 2
     _allow_many_sockets()
-    stopped, result = asyncio.run(_run(target, plan))
+    try:
+        stopped, result = asyncio.run(_run(target, plan))
+    except KeyboardInterrupt:  # the second one: what there is is given up
+        return INTERRUPTED
     print(f"\n{report.table(result)}")
     if args.report is not None:
         args.report.write_text(report.to_json(result) + "\n")
-    return 130 if stopped else 0 if result.good else 1
+    return INTERRUPTED if stopped else 0 if result.good else 1
 
 
 def run_demo(args: Namespace) -> int:
-    """Carry out ``rapport demo``: 0 if everything was observed."""
-    return asyncio.run(demo.show(sys.stdout))
+    """Carry out ``rapport demo``: 0 if everything was observed, 1 if not, 130 after Ctrl-C."""
+    try:
+        return asyncio.run(demo.show(sys.stdout))
+    except KeyboardInterrupt:
+        return INTERRUPTED
 
 
 async def _run(target: Target, plan: Plan) -> tuple[bool, Report]:
