@@ -50,7 +50,8 @@ async def private_server(settings: Mapping[str, str] | None = None) -> AsyncIter
         log = Path(folder, "log")
         process = await _started(environment | dict(settings or {}), log)
         try:
-            url, draining = await _address(process, log)
+            url = await _address(process, log)
+            draining = asyncio.create_task(_drain(process))
             yield Target(url, _KEY, secret)
             draining.cancel()
         finally:
@@ -63,17 +64,24 @@ async def _started(environment: Mapping[str, str], log: Path) -> Process:
         return await asyncio.create_subprocess_exec(*command, env=environment, stdout=PIPE, stderr=errors)
 
 
-async def _address(process: Process, log: Path) -> tuple[str, asyncio.Task[bytes]]:
-    """The address that the server prints, and the reading of what else it prints."""
+async def _address(process: Process, log: Path) -> str:
+    """The address that the server prints."""
     assert process.stdout is not None
     try:
         async with asyncio.timeout(START_SECONDS):
             async for line in process.stdout:
                 if found := _ADDRESS.search(line):
-                    return found[0].decode(), asyncio.create_task(process.stdout.read())
+                    return found[0].decode()
     except TimeoutError:
         raise NoServer("the server did not start in time") from None
     raise NoServer(f"the server stopped at its start:\n{_end_of(log)}")
+
+
+async def _drain(process: Process) -> None:
+    """Read and drop what else the server prints, so that it never waits for a reader."""
+    assert process.stdout is not None
+    async for _ in process.stdout:
+        pass
 
 
 def _end_of(log: Path) -> str:

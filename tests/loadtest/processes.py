@@ -40,10 +40,10 @@ async def output_of(process: Process) -> str:
     return output.decode()
 
 
-async def until_printed(process: Process, text: str) -> None:
-    """Read lines until one has this text."""
+async def until_printed(process: Process, text: str) -> str:
+    """Read lines until one has this text: that line."""
     assert process.stdout is not None
     async for line in process.stdout:
         if text in line.decode():
-            return
+            return line.decode()
     raise AssertionError(f"ended without printing {text!r}")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import signal
 
 import pytest
 
 from loadtest import demo
-from tests.loadtest.processes import output_of, rapport
+from tests.loadtest.processes import output_of, rapport, until_printed
 
 
 async def test_the_demonstration_observes_everything() -> None:
@@ -26,6 +27,17 @@ async def test_the_demonstration_observes_everything() -> None:
         assert verdict[who]["end_reason"] == "completed"
     assert verdict["client"]["connections"] == 2
     assert any("is cut off" in line for line in transcript)
+
+
+async def test_ctrl_c_ends_it_and_its_server() -> None:
+    async with asyncio.timeout(60), rapport("demo") as process:
+        ready = await until_printed(process, "is ready at")
+        process.send_signal(signal.SIGINT)
+        await process.wait()
+    assert process.returncode == 130
+    port = int(ready.rpartition(":")[2])
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", port)
 
 
 async def test_without_a_server_it_fails_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
