@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import datetime
 import gc
 import secrets
@@ -17,6 +18,7 @@ import socket
 import string
 import sys
 import time
+from collections.abc import Sequence
 from typing import Final, cast
 
 import msgspec
@@ -36,6 +38,9 @@ BATCHES_PER_TURN: Final = 4
 
 MAX_CONTROL_BACKLOG_BYTES: Final = 4 << 20
 "What signaling has not read yet. Full: signaling is as good as gone, and the worker ends."
+
+_INTERNET: Final = ((socket.AF_INET6, "2001:db8::1"), (socket.AF_INET, "192.0.2.1"))
+"Addresses out there, of ranges that are kept for documentation (RFC 3849, RFC 5737)."
 
 _ICE_CHARS: Final = string.ascii_letters + string.digits + "+/"
 
@@ -124,30 +129,40 @@ class Worker(asyncio.Protocol):
 def announced(options: control.WorkerOptions) -> tuple[str, ...]:
     """The addresses for candidates: those of the options, or else the one that the worker listens on.
 
-    For a wildcard this is the address that packets to the internet would leave from.
+    For a wildcard they are those that packets to the internet would leave from.
     """
     if options.announce:
         return options.announce
-    if options.host not in ("0.0.0.0", "::"):  # noqa: S104  # compared, not bound
-        return (options.host,)
-    family, target = (
-        (socket.AF_INET6, "2001:db8::1") if ":" in options.host else (socket.AF_INET, "192.0.2.1")
-    )
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        probe.connect((target, 9))  # RFC 5737, RFC 3849: nothing is sent by this
-        return (probe.getsockname()[0],)
+    if options.host == "0.0.0.0":  # noqa: S104  # compared, not bound
+        return _outward_addresses(_INTERNET[1:]) or ("127.0.0.1",)
+    if options.host == "::":
+        return _outward_addresses(_INTERNET) or ("::1", "127.0.0.1")
+    return (options.host,)
+
+
+def _outward_addresses(targets: Sequence[tuple[socket.AddressFamily, str]]) -> tuple[str, ...]:
+    found = []
+    for family, target in targets:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe, contextlib.suppress(OSError):
+            probe.connect((target, 9))  # asks the routing table; nothing is sent
+            found.append(probe.getsockname()[0])
+    return tuple(found)
 
 
 def open_socket(options: control.WorkerOptions) -> socket.socket:
     """The UDP socket of the options, non-blocking. Raises `OSError` when the port is in use."""
     family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_DGRAM)
-    sock.setblocking(False)
-    if family == socket.AF_INET6:
-        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-    for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
-        sock.setsockopt(socket.SOL_SOCKET, option, SOCKET_BUFFER_BYTES)
-    sock.bind((options.host, options.port))
+    try:
+        sock.setblocking(False)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+            sock.setsockopt(socket.SOL_SOCKET, option, SOCKET_BUFFER_BYTES)
+        sock.bind((options.host, options.port))
+    except OSError:
+        sock.close()
+        raise
     return sock
 
 
