@@ -46,7 +46,8 @@ def route(endpoint: AnyEndpoint, services: Services, access: Access) -> web.Rout
         call = Call(caller, path, body, page, keep=tried.keep)
         return _response(await _once(services, tried, lambda: endpoint.handle(services, call)))
 
-    return web.route(endpoint.method, endpoint.path, handle)
+    # aiohttp's own pattern leaves out braces; what is no id is for `_checked_id` to say.
+    return web.route(endpoint.method, re.sub(r"{(\w+)}", r"{\1:[^/]+}", endpoint.path), handle)
 
 
 def bearer(request: web.Request) -> str:
