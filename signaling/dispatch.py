@@ -115,9 +115,9 @@ class Dispatcher:
             case _:
                 assert_never(request)
 
-    async def closed(self, caller: Caller) -> None:
-        """A connection is gone."""
-        await self._sessions.connection_closed(caller)
+    async def closed(self, caller: Caller, *, for_good: bool) -> None:
+        """A connection is gone; ``for_good`` if its device may not come back."""
+        await self._sessions.connection_closed(caller, for_good=for_good)
 
     async def _send(self, asker: Asker, request: MessageSend) -> Sent:
         # Nothing is awaited before the append: the messages of a connection are appended in their order.

@@ -23,8 +23,8 @@ class SessionService(Protocol):
     async def end(self, caller: Caller, session_id: str) -> SessionView:
         """End it for everyone."""
 
-    async def connection_closed(self, caller: Caller) -> None:
-        """The caller's connection is gone."""
+    async def connection_closed(self, caller: Caller, *, for_good: bool = False) -> None:
+        """The caller's connection is gone; ``for_good`` if its device may not come back."""
 
 
 class MediaService(Protocol):

@@ -49,6 +49,7 @@ class Link:
     """One connection between a device and this node."""
 
     __slots__ = (
+        "_barred",
         "_caller",
         "_connection",
         "_core",
@@ -79,6 +80,7 @@ class Link:
         self._writer = Writer(wire, outbox, shared.turn, high_water(limits.outbox_bytes), self._space)
         self._requests = Requests(self, shared.dispatcher, self._writer, self._reply)
         self._caller: Caller | None = None
+        self._barred = False  # closed because its account or device may not come back
         self._feed: Feed | None = None
         self._greeting: asyncio.Task[None] | None = None
         self._rooms: dict[str, bool] = {}  # rooms to deliver, and whether their delivery has begun
@@ -142,7 +144,7 @@ class Link:
         await self._requests.finish()
         if self._caller is not None:
             self._shared.hub.detach(self, self._caller.account)
-            await self._shared.dispatcher.closed(self._caller)
+            await self._shared.dispatcher.closed(self._caller, for_good=self._barred)
         self._shared.hub.leave(self)
 
     # --- From the timers ---
@@ -238,6 +240,7 @@ class Link:
             self.end(errors.NOT_A_FRAME, error)
 
     def _close(self, close: Close) -> None:
+        self._barred = close.code is errors.DEVICE_REVOKED
         self._stop_feed()
         if close.code is errors.STALLED:
             self._writer.outbox.clear()  # it would only wait behind what is stuck already
