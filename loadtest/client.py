@@ -111,6 +111,8 @@ class Client:
     async def connect(self) -> None:
         """Start, and wait for the first welcome. Raises what kept it from coming."""
         self._running = asyncio.create_task(self._run(), name=f"client {self._device}")
+        # Whatever ends it, nobody is left waiting for a reply.
+        self._running.add_done_callback(lambda _: self._end(Closed(1000)))
         welcomed = asyncio.create_task(self._welcomed.wait())
         try:
             await asyncio.wait(
@@ -129,7 +131,7 @@ class Client:
 
         What the app raised from one of its methods, which ended the conversation, is raised again here.
         """
-        link = self._link
+        link, self._link = self._link, None
         running, self._running = self._running, None
         self._end(Closed(1000))
         if running is not None:
@@ -148,8 +150,8 @@ class Client:
 
     @property
     def connected(self) -> bool:
-        """Whether there is a connection at this moment."""
-        return self._link is not None
+        """Whether there is a connection at this moment, with all sessions joined on it."""
+        return self._entered is not None
 
     # --- Asking ---------------------------------------------------------------------------------------
 
@@ -292,7 +294,7 @@ class Client:
 
     def _end(self, error: LoadTestError) -> None:
         self._over = self._over or error
-        self._link = self._entered = None
+        self._entered = None
         self._in_flight.fail(self._over)
 
     # --- Reading --------------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ MOVING_PICTURES: Final = 5
 """So many new pictures, and the other side is not frozen."""
 MEDIA_SECONDS: Final = 20.0
 THINKING_SECONDS: Final = 0.7
+TOLD_EVERY_SECONDS: Final = 4.0
 SETTINGS: Final = {"RAPPORT_SESSIONS_MIN_MINUTES": "0.1", "RAPPORT_MEDIA_WORKERS": "1"}
 
 GREETING: Final = "Good morning! How was your week?"
@@ -150,7 +151,11 @@ class Story:
         self._line(CLIENT, f"is back after {seconds:.1f} s; pictures and sound {went_on} meanwhile")
 
     async def _end(self, session: str, due: float) -> None:
-        self._line("demo", f"waits for the server's clock: {due - time.monotonic():.0f} s are left")
+        self._line("demo", "waits for the server's clock to end the session")
+        while (left := due - time.monotonic()) > TOLD_EVERY_SECONDS:
+            pictures = self._therapist.meter.pictures
+            self._line(THERAPIST, f"has decoded {pictures} different pictures; {left:.0f} s are left")
+            await asyncio.sleep(TOLD_EVERY_SECONDS)
         for peer in self._peers:
             await peer.ended(due - time.monotonic() + WAIT_SECONDS)
         lasted = time.monotonic() - due + SESSION_SECONDS

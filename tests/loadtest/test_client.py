@@ -465,10 +465,10 @@ async def test_what_the_app_raises_ends_the_conversation_and_is_raised_by_close(
         await server.idle()
 
     async with fake_server(script) as server, asyncio.timeout(10):
-        client = Client(server.url, "d1", lambda: "token", Broken(), pace=replace(QUICK, reply=0.1))
+        client = Client(server.url, "d1", lambda: "token", Broken(), pace=QUICK)
         await client.connect()
         connected.set()
-        with pytest.raises(TimedOut):
+        with pytest.raises(Closed):
             await client.request("time.get")
         with pytest.raises(KeyError):
             await client.close()
