@@ -1,0 +1,139 @@
+"""Servers as processes that can be killed, started again on the same data, and asked over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+import sys
+import time
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import aiohttp
+
+from protocol.fields import Role
+from protocol.tokens import Claims, mint
+
+ROOT = Path(__file__).parents[2]
+KEY, SECRET = "faults", "a secret for tests that is long enough"
+_ADDRESS = re.compile(rb"http://127\.0\.0\.1:\d+")
+
+
+def token(account: str, role: Role) -> str:
+    """A token; for the API if the role is ``operator``."""
+    return mint(Claims(KEY, account, role, exp=time.time() + 600, scope="rooms sessions accounts"), SECRET)
+
+
+class Server:
+    """``rapport serve`` on the data in a folder."""
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        self._settings = {
+            "SERVER_PORT": "0",
+            "STORE_URL": f"sqlite:///{folder / 'rapport.db'}",
+            "TOKENS_KEYS": f"{KEY}={SECRET}",
+            "SESSIONS_MIN_MINUTES": "0.05",
+            "MEDIA_WORKERS": "1",
+        } | settings
+        self.folder = folder
+        self.process: Process | None = None
+        self.url = ""
+
+    @property
+    def connect(self) -> str:
+        """The address of the WebSocket."""
+        return f"{self.url.replace('http', 'ws', 1)}/v1/connect"
+
+    async def spawn(self) -> Process:
+        """Start the process, and do not wait until it serves."""
+        environment = {f"RAPPORT_{name}": value for name, value in self._settings.items()}
+        self.process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "signaling.cli", "serve", "--dev"),
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+            stdout=PIPE,
+            stderr=PIPE,
+        )
+        return self.process
+
+    async def start(self) -> None:
+        """Start the process, and return when it serves."""
+        process = await self.spawn()
+        assert process.stdout is not None
+        async for line in process.stdout:
+            if found := _ADDRESS.search(line):
+                self.url = found[0].decode()
+                return
+        assert process.stderr is not None
+        raise AssertionError((await process.stderr.read()).decode())
+
+    async def kill(self) -> None:
+        """SIGKILL."""
+        assert self.process is not None
+        self.process.kill()
+        await self.process.wait()
+
+    async def stop(self) -> None:
+        """SIGTERM, if it still runs."""
+        if self.process is not None and self.process.returncode is None:
+            self.process.terminate()
+            await self.process.wait()
+
+    async def ask(self, method: str, path: str, body: Any = None) -> Any:
+        """One request of a back end; the body of its answer."""
+        headers = {"Authorization": f"Bearer {token('backend', 'operator')}", "Idempotency-Key": uuid4().hex}
+        async with (
+            aiohttp.ClientSession() as http,
+            http.request(method, self.url + path, json=body, headers=headers) as response,
+        ):
+            assert response.status < 300, await response.text()
+            return await response.json()
+
+    async def room(self, room: str) -> None:
+        """A room of anna, a therapist, and ben, a client."""
+        people = [{"account": "anna", "role": "therapist"}, {"account": "ben", "role": "client"}]
+        await self.ask("POST", "/v1/rooms", {"room": room, "members": people})
+
+    async def session(self, room: str, session: str, **spec: Any) -> Any:
+        """A session that starts now."""
+        spec = {"session": session, "length_seconds": 600, "modality": "video"} | spec
+        return await self.ask("POST", f"/v1/rooms/{room}/sessions", spec)
+
+    def workers(self) -> list[int]:
+        """Its media worker processes."""
+        assert self.process is not None
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return [
+            int(child) for child in children if b"rtc.worker" in Path(f"/proc/{child}/cmdline").read_bytes()
+        ]
+
+
+@contextlib.asynccontextmanager
+async def server(folder: Path, **settings: str) -> AsyncIterator[Server]:
+    """A server that serves; stopped at the end, however it was treated."""
+    one = Server(folder, **settings)
+    await one.start()
+    try:
+        yield one
+    finally:
+        await one.stop()
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def kill(pid: int) -> None:
+    """SIGKILL to a process of a server of ours."""
+    os.kill(pid, signal.SIGKILL)
