@@ -95,9 +95,9 @@ class Server:
             assert response.status < 300, await response.text()
             return await response.json()
 
-    async def room(self, room: str) -> None:
-        """A room of anna, a therapist, and ben, a client."""
-        people = [{"account": "anna", "role": "therapist"}, {"account": "ben", "role": "client"}]
+    async def room(self, room: str, therapist: str = "anna", client: str = "ben") -> None:
+        """A room of a therapist and a client."""
+        people = [{"account": therapist, "role": "therapist"}, {"account": client, "role": "client"}]
         await self.ask("POST", "/v1/rooms", {"room": room, "members": people})
 
     async def session(self, room: str, session: str, **spec: Any) -> Any:

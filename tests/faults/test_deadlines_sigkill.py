@@ -1,4 +1,4 @@
-"""A server that is killed keeps its word about time: what fell due meanwhile is carried out once, as it was due."""
+"""A killed server keeps its word about time: what fell due meanwhile is carried out once, as it was due."""
 
 from __future__ import annotations
 

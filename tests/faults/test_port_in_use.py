@@ -1,4 +1,4 @@
-"""What keeps a server from starting is told in one line, with an exit status, and nobody else is disturbed."""
+"""What keeps a server from starting is told in one line, with an exit status; nobody else is disturbed."""
 
 from __future__ import annotations
 
