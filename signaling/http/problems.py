@@ -36,7 +36,10 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     except ProtocolError as error:
         return problem_response(error)
     except StoreError as error:
-        return problem_response(refusal(error))
+        refused = refusal(error)
+        if refused.kind.status >= 500:
+            _log.error("store_failed", path=route_of(request), error=error.name)
+        return problem_response(refused)
     except web.HTTPException as answer:
         if answer.status < 400:
             raise

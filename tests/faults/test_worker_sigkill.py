@@ -1,4 +1,4 @@
-"""A media worker is killed in the middle of calls: they go on with another worker, and nothing is left behind."""
+"""A media worker is killed in the middle of calls: they go on with another, and nothing is left behind."""
 
 from __future__ import annotations
 

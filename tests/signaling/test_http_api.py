@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from structlog.testing import capture_logs
 
 from protocol.fields import Role
 from protocol.tokens import Claims, mint
+from relay.errors import Overloaded, StoreClosed, StoreError, StoreFull
 from signaling.node import Node
 from tests.signaling.door_client import door_client
 from tests.signaling.nodes import SECRET, BackEnd, back_end, running_node, settings, token
@@ -351,3 +353,34 @@ async def test_problems_are_problem_documents_and_nothing_is_cached(api: BackEnd
 async def test_the_pages_for_a_trial_are_for_development_only(api: BackEnd) -> None:
     assert (await api.post("/dev/session", {})).refusal == (404, "not_found")
     assert (await api.get("/")).refusal == (404, "not_found")
+
+
+@pytest.mark.parametrize(
+    ("error", "refusal", "line"),
+    [
+        (StoreFull(), (507, "store_full"), "store_failed"),
+        (Overloaded(), (503, "overloaded"), "store_failed"),
+        (StoreClosed(), (503, "going_away"), "store_failed"),
+        (StoreError("canary"), (500, "internal"), "store_failed"),
+        (RuntimeError("canary"), (500, "internal"), "request_failed"),
+    ],
+)
+async def test_what_the_store_cannot_do_is_told_and_the_next_request_is_served(
+    api: BackEnd,
+    node: Node,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    refusal: tuple[int, str],
+    line: str,
+) -> None:
+    async def fails(*_: object) -> None:
+        raise error
+
+    with monkeypatch.context() as failing, capture_logs() as logged:
+        failing.setattr(node.store, "commit", fails)
+        answer = await api.post("/v1/rooms", {"room": "canary"})
+        assert answer.refusal == refusal
+        assert answer.json["temporary"]
+    assert "canary" not in answer.text + str(logged)
+    assert [one["event"] for one in logged] == [line]
+    assert (await api.post("/v1/rooms", {})).status == 201

@@ -196,6 +196,14 @@ class TestLeavingAndAbsence:
         assert decision.events[0].due_ms == START + 10 + 90_000
         assert decision.effects == (RemoveMedia("ben"), Announce())
 
+    def test_each_absence_has_its_own_grace(self) -> None:
+        first = after(live(), (Drop(frozenset({"c2"})), START))
+        both = after(first, (Drop(frozenset({"c1"})), START + 30_000))
+        decision = advance(both, START + 90_000)
+        assert decision.session.present == ("anna",)
+        assert deadlines(decision.session)["absence"] == START + 30_000 + 90_000
+        assert advance(both, END - 1).session.present == ()
+
     def test_the_other_device_keeps_one_in(self) -> None:
         both = after(live(), (Join("ben", "client", "c7"), START), (Drop(frozenset({"c2"})), START))
         assert "absence" not in deadlines(both)
