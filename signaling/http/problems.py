@@ -33,12 +33,10 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     """Answer what a handler refuses, or fails with, by a problem document."""
     try:
         return await handler(request)
-    except ProtocolError as error:
-        return problem_response(error)
-    except StoreError as error:
-        refused = refusal(error)
+    except (ProtocolError, StoreError) as error:
+        refused = refusal(error) if isinstance(error, StoreError) else error
         if refused.kind.status >= 500:
-            _log.error("store_failed", path=route_of(request), error=error.name)
+            _log.error("request_not_served", path=route_of(request), error=refused.kind.name)
         return problem_response(refused)
     except web.HTTPException as answer:
         if answer.status < 400:

@@ -358,10 +358,10 @@ async def test_the_pages_for_a_trial_are_for_development_only(api: BackEnd) -> N
 @pytest.mark.parametrize(
     ("error", "refusal", "line"),
     [
-        (StoreFull(), (507, "store_full"), "store_failed"),
-        (Overloaded(), (503, "overloaded"), "store_failed"),
-        (StoreClosed(), (503, "going_away"), "store_failed"),
-        (StoreError("canary"), (500, "internal"), "store_failed"),
+        (StoreFull(), (507, "store_full"), "request_not_served"),
+        (Overloaded(), (503, "overloaded"), "request_not_served"),
+        (StoreClosed(), (503, "going_away"), "request_not_served"),
+        (StoreError("canary"), (500, "internal"), "request_not_served"),
         (RuntimeError("canary"), (500, "internal"), "request_failed"),
     ],
 )
