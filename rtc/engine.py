@@ -224,7 +224,7 @@ class Engine:
         if reason is not None and peer.told is not Told.DISCONNECTED:
             peer.told = Told.DISCONNECTED
             self._emit(control.Disconnected(*address, reason))
-        if peer.is_over():
+        if peer.target is not None and peer.is_over():
             self._router.forget(peer)
 
     def _tell_roster(self, session: Session) -> None:

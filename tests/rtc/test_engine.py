@@ -193,6 +193,40 @@ def test_who_comes_back_with_a_new_connection_goes_on_in_the_same_place() -> Non
     assert rig.told(control.RosterChanged) == []
 
 
+def test_a_replaced_connection_is_closed_and_forgotten() -> None:
+    rig = Rig()
+    (old,) = rig.call("alice")
+    fresh = SyntheticPeer("alice")
+    rig.offer(fresh)
+    assert [target for _, target in rig.sent] == [old.address], "a goodbye"
+    rig.sent.clear()
+    rig.datagram(old.peer.check(), old.address)
+    rig.send_rtp(old, rtp(ssrc_of(old, VIDEO), 1))
+    assert rig.dropped() == {"stun_unknown_ufrag": 1, "unproven_address": 1}
+
+
+def test_restarts_do_not_pile_up() -> None:
+    rig = Rig()
+    (alice,) = rig.call("alice")
+    for number in range(20):
+        alice.peer.ufrag = f"restart{number}"
+        rig.offer(alice.peer)
+    assert len(rig.engine._router._by_ufrag) == 2
+
+
+def test_reports_of_a_source_that_was_replaced_are_not_passed_on() -> None:
+    rig = Rig()
+    media = [OfferedMedia(VIDEO, "1")]
+    alice, bob = rig.join(SyntheticPeer("alice", media)), rig.join(SyntheticPeer("bob"))
+    rig.send_rtp(alice, rtp(70, 1))
+    rig.send_rtp(alice, rtp(71, 1))
+    bob.rtcp.clear()
+    rig.send_rtcp(alice, rtcp.sender_report(rtcp.SenderReport(70, 1, 1, 1, 1)))
+    assert bob.rtcp == []
+    rig.send_rtcp(alice, rtcp.sender_report(rtcp.SenderReport(71, 1, 1, 1, 1)))
+    assert len(bob.rtcp) == 1
+
+
 def test_what_a_modality_excludes_is_not_forwarded() -> None:
     rig = Rig()
     alice, bob = rig.call("alice", "bob")

@@ -16,7 +16,7 @@ from rtc import control, rtcp
 from rtc.codecs import MediaKind
 from rtc.negotiation import EXTENSIONS
 from rtc.peer import MAX_SOURCES
-from rtc.slots import MAX_DATAGRAM_BYTES
+from rtc.slots import MAX_DATAGRAM_BYTES, SLOT_BYTES
 from tests.rtc.rig import Guest, Rig, address
 from tests.rtc.synthetic import AUDIO, OfferedMedia, SyntheticPeer, rtp
 
@@ -138,6 +138,23 @@ def test_authentic_nonsense_leaves_a_call_alone(first: int, second: int, rest: b
 
 
 TRAFFIC = Traffic(*call())
+
+
+@pytest.mark.parametrize("first", [0x00, 0x16, 0x80])
+def test_what_does_not_fit_is_never_looked_at(first: int) -> None:
+    rig, alice, _ = call()
+    for length in (MAX_DATAGRAM_BYTES + 1, SLOT_BYTES, SLOT_BYTES + 1, 65_507):
+        rig.datagram(bytes((first,)) + bytes(length - 1), alice.address)
+    assert rig.dropped() == {"too_long": 4}
+
+
+def test_the_longest_packet_that_fits_is_forwarded() -> None:
+    rig, alice, bob = call()
+    own = alice.peer.media[1].ssrc
+    assert own is not None
+    # pylibsrtp's own buffer ends at 1,500 bytes with the largest trailer there is.
+    rig.send_rtp(alice, rtp(own, 1, payload=bytes(1500 - 144 - 12)))
+    assert len(bob.rtp) == 1
 
 
 def test_replayed_packets_are_dropped() -> None:

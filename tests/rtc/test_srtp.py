@@ -12,7 +12,16 @@ from pylibsrtp import Policy, Session
 from pylibsrtp._binding import ffi, lib
 
 from rtc.slots import SLOT_BYTES, Slots
-from rtc.srtp import PROFILES, REPLAY_FAIL, REPLAY_OLD, TRAILER_BYTES, Keys, Profile, SrtpContext
+from rtc.srtp import (
+    PROFILES,
+    REPLAY_FAIL,
+    REPLAY_OLD,
+    REPLAY_WINDOW,
+    TRAILER_BYTES,
+    Keys,
+    Profile,
+    SrtpContext,
+)
 from tests.rtc.synthetic import rtp
 
 PROFILE_IDS = [profile.openssl_name.decode() for profile in PROFILES]
@@ -81,6 +90,16 @@ def test_what_comes_is_read_once_and_only_if_authentic(profile: Profile) -> None
         assert context.unprotect(slots.pointers[0], len(later)) > 0
     put(slots, 0, protected)
     assert context.unprotect(slots.pointers[0], len(protected)) == -REPLAY_OLD
+
+
+def test_a_late_packet_is_read_while_it_is_within_the_window() -> None:
+    profile = PROFILES[0]
+    slots, context = Slots(1), SrtpContext(profile, key(profile), inbound=True)
+    oracle = Session(Policy(key(profile), Policy.SSRC_ANY_OUTBOUND, 0, profile.libsrtp_id))
+    packets = [oracle.protect(rtp(7, sequence)) for sequence in range(REPLAY_WINDOW)]
+    for packet in (*packets[1:], packets[0]):
+        put(slots, 0, packet)
+        assert context.unprotect(slots.pointers[0], len(packet)) > 0
 
 
 def test_no_index_is_used_twice() -> None:
