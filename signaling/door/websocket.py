@@ -113,8 +113,11 @@ class Door:
         subprotocol: Subprotocol,
     ) -> None:
         loop = asyncio.get_running_loop()
+        closing = False
 
         def on_close(code: CloseCode) -> None:
+            nonlocal closing
+            closing = True
             wire.write(framing.close(code.code, code.name))
             loop.call_later(LINGER_SECONDS, transport.abort)
 
@@ -122,7 +125,9 @@ class Door:
         if self._shared.hub.draining:
             link.end(errors.DRAIN)
         try:
-            wire.write(await _read(response, link))
+            answer = await _read(response, link)
+            if not closing:  # RFC 6455, 5.5.1: nothing follows a close frame, not even a second one
+                wire.write(answer)
         finally:
             await link.closed()
             if response.exception() is None and not transport.is_closing():
