@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from rtc.codecs import Codec, MediaKind, answer_parameters
+from rtc.codecs import Codec, answer_parameters
 from rtc.dtls import HASHES, Fingerprint
 from rtc.errors import SdpMalformed, SdpTooLarge
 from rtc.ice import Credentials
@@ -294,7 +294,6 @@ class AnswerSection:
     """One section of an answer; `codecs` is empty when it is rejected."""
 
     offered: OfferedSection
-    kind: MediaKind | None
     codecs: tuple[Codec, ...]
     "Those accepted, in the server's order, each with the feedback that is accepted."
     extensions: Mapping[int, str]

@@ -201,7 +201,6 @@ def _answer_section(section: Section, participant: Participant) -> AnswerSection
         sent = SentTrack(publisher, f"{publisher}.{mid}", subscription.ssrc, cname=publisher)
     return AnswerSection(
         offered=section.offered,
-        kind=section.kind,
         codecs=section.codecs,
         extensions=section.extensions,
         direction=_DIRECTIONS[sent is not None, section.publishes],
