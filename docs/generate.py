@@ -7,6 +7,7 @@ from pathlib import Path
 
 from config import reference as settings_reference
 from protocol import reference
+from signaling.sessions import states
 
 DOCS = Path(__file__).resolve().parent
 _ROOT = DOCS.parent
@@ -18,8 +19,18 @@ def _wire_sources() -> list[str]:
     ]
 
 
+def _sessions() -> str:
+    """The page about sessions, with the states as the code has them."""
+    before, begin, rest = (DOCS / "sessions.md").read_text("utf-8").partition("<!-- states: ")
+    opening, _, after = rest.partition(" -->\n")
+    end = "<!-- end of states -->"
+    shown = f"```mermaid\n{states.diagram()}\n```\n\n{states.table()}\n"
+    return f"{before}{begin}{opening} -->\n{shown}{end}{after.partition(end)[2]}"
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "configuration.md": settings_reference.page,
+    "sessions.md": _sessions,
     "wire.md": lambda: reference.wire_reference(_wire_sources()),
     "wire.schema.json": reference.wire_schema,
 }

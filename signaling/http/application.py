@@ -9,6 +9,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from config import Settings
+from protocol import errors
 from signaling.access import Access
 from signaling.door.websocket import Door
 from signaling.http import development, openapi, serving
@@ -37,7 +38,9 @@ def application(
         middlewares=[_counted(metrics), problems], client_max_size=settings.limits.http_body_bytes
     )
     app.add_routes([serving.route(endpoint, services, access) for endpoint in ENDPOINTS])
-    app.add_routes([_openapi(), *health.routes(), *pages.routes()])
+    app.add_routes([_document("/v1/openapi.json", openapi.document())])
+    app.add_routes([_document("/v1/errors", errors.error_kinds())])
+    app.add_routes([*health.routes(), *pages.routes()])
     app.router.add_get("/v1/connect", door.handle, allow_head=False)
     if development_mode:
         key, secret = development.key_of(settings.tokens.keys)
@@ -59,13 +62,14 @@ def _counted(metrics: Metrics) -> Middleware:
     return count
 
 
-def _openapi() -> web.RouteDef:
-    body = msgspec.json.format(msgspec.json.encode(openapi.document()), indent=2)
+def _document(path: str, value: object) -> web.RouteDef:
+    """A document in JSON that is always the same."""
+    body = msgspec.json.format(msgspec.json.encode(value), indent=2)
 
     async def serve(request: web.Request) -> web.Response:
         return web.Response(body=body, content_type="application/json")
 
-    return web.get("/v1/openapi.json", serve)
+    return web.get(path, serve)
 
 
 async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:

@@ -19,6 +19,9 @@ from config import LogSettings
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _DEEPEST = 8
 
+OUR_FLOORS = frozenset({"relay", "rtc"})
+"""Packages of the house that know no structlog: what they log is an event's name, without arguments."""
+
 
 def configure(settings: LogSettings) -> None:
     """Send the logs of this process, those of libraries included, to standard error."""
@@ -34,7 +37,7 @@ def configure(settings: LogSettings) -> None:
         cache_logger_on_first_use=True,
     )
     library = logging.getLogger()
-    library.handlers = [_LibraryHandler()]
+    library.handlers = [_StandardHandler()]
     library.setLevel(max(level, logging.WARNING))
 
 
@@ -45,14 +48,26 @@ def failure(error: BaseException) -> str:
     return f"{type(error).__name__} at {places}" if places else type(error).__name__
 
 
-class _LibraryHandler(logging.Handler):
-    """Passes on that a library has logged something, and not what: its text may quote what somebody sent."""
+class _StandardHandler(logging.Handler):
+    """Takes what is logged through the standard library.
+
+    Our lower floors name an event and give a ``reason``, like everyone here. Of other libraries it passes on
+    that they have logged something, and not what: their text may quote what somebody sent.
+    """
 
     def emit(self, record: logging.LogRecord) -> None:
-        log = structlog.get_logger("rapport.library").bind(library=record.name, place=record.funcName)
-        error = failure(record.exc_info[1]) if record.exc_info and record.exc_info[1] else None
-        method = log.error if record.levelno >= logging.ERROR else log.warning
-        method("library", **({"error": error} if error else {}))
+        known: dict[str, str] = {}
+        if record.exc_info and record.exc_info[1]:
+            known["error"] = failure(record.exc_info[1])
+        if record.name.partition(".")[0] in OUR_FLOORS:
+            event = str(record.msg)
+            if reason := getattr(record, "reason", None):
+                known["reason"] = str(reason)
+        else:
+            event = "library"
+            known |= {"library": record.name, "place": record.funcName or ""}
+        log = structlog.get_logger("rapport")
+        (log.error if record.levelno >= logging.ERROR else log.warning)(event, **known)
 
 
 def _renderer(settings: LogSettings) -> Any:

@@ -70,6 +70,23 @@ def test_what_libraries_log_is_passed_on_without_its_words(log: io.StringIO) -> 
     assert "Anna" not in log.getvalue()
 
 
+def test_what_our_lower_floors_log_keeps_its_name_and_reason(log: io.StringIO) -> None:
+    ours = logging.getLogger("relay.sqlite.writer")
+    ours.warning("store_guard_not_written", extra={"reason": "No space left on device"})
+    try:
+        fail()
+    except ValueError:
+        ours.exception("store_batch_failed")
+    warned, failed = lines(log)
+    assert (warned["event"], warned["reason"]) == ("store_guard_not_written", "No space left on device")
+    assert (failed["event"], failed["level"], failed["error"].split()[0]) == (
+        "store_batch_failed",
+        "error",
+        "ValueError",
+    )
+    assert "Anna" not in log.getvalue()
+
+
 def test_for_people_lines_are_plain(log: io.StringIO, capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure(LogSettings(level="warning", format="console"))
     structlog.get_logger("t").info("hidden")
