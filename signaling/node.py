@@ -148,7 +148,7 @@ class Node:
         await self.sessions.recover()
         self._run("clock", lambda: self.clock.run(self.sessions.fire))
         self._run("sessions", _every(TICK_SECONDS, self.sessions.tick))
-        self._run("housekeeping", _every(HOUSEKEEPING_SECONDS, self._forget))
+        self._run("housekeeping", _every(HOUSEKEEPING_SECONDS, self.forget))
         await self.door.start()
         after(self.door.stop)
         await self._listen()
@@ -218,7 +218,8 @@ class Node:
             request_timeout_seconds=media.request_timeout_seconds,
         )
 
-    async def _forget(self) -> None:
+    async def forget(self) -> None:
+        """Drop what has been kept for long enough; done every hour."""
         await self.store.commit(ForgetIdempotency(self.timebase.now_ms() - KEPT_MS))
 
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
 
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
 def add_parser(subparsers: _SubParsersAction[ArgumentParser]) -> None:
     """Add the command."""
     parser = subparsers.add_parser(
@@ -46,8 +49,9 @@ def run(args: Namespace) -> int:
 
 async def _serve(settings: Settings, *, development: bool) -> int:
     stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    loop = asyncio.get_running_loop()
+    for number in STOP_SIGNALS:
+        loop.add_signal_handler(number, stopping.set)
     node = Node(settings, development=development)
     try:
         await node.start()
@@ -57,6 +61,9 @@ async def _serve(settings: Settings, *, development: bool) -> int:
     sys.stdout.write(_greeting(node.url, settings) if development else f"Rapport serves {node.url}\n")
     sys.stdout.flush()
     await stopping.wait()
+    for number in STOP_SIGNALS:  # whoever asks a second time is in a hurry
+        loop.remove_signal_handler(number)
+        signal.signal(number, signal.SIG_DFL)
     await node.stop()
     return 0
 

@@ -13,6 +13,9 @@ from collections.abc import Callable, Collection, Sequence
 from itertools import chain
 from typing import assert_never, cast
 
+import msgspec
+import structlog
+
 from protocol import errors
 from protocol.errors import ProtocolError
 from protocol.fields import Role
@@ -55,6 +58,8 @@ DAY_MS = 86_400_000
 PAGE = 256
 MANY = 1 << 20
 """More running sessions than any deployment has: they are asked for at once, when a node starts."""
+
+_log = structlog.get_logger("rapport.sessions")
 
 
 class Sessions:
@@ -208,7 +213,11 @@ class Sessions:
         """Take everyone whom an earlier life of this process has left in a session for absent from now on."""
         running = await self._store.deadlines(due_before_ms=self._timebase.now_ms() + 2 * DAY_MS, limit=MANY)
         for session_id in dict.fromkeys(one.session for one in running if one.kind != "window_opened"):
-            session = await self.find(session_id)
+            try:
+                session = await self.find(session_id)
+            except msgspec.MsgspecError:
+                _log.error("session_not_readable", session=session_id)
+                continue
             if left := frozenset(chain.from_iterable(one.connections for one in session.participants)):
                 await self._change(session_id, Drop(left))
 

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import datetime
 import os
+import ssl
+from ipaddress import ip_address
 from pathlib import Path
 
+import aiohttp
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from config.settings import MediaSettings, ServerSettings, StoreSettings
+from relay.rows import IdempotencyRecord
+from relay.writes import PutIdempotency
+from signaling.http.idempotency import KEPT_MS
 from signaling.node import Node, StartError
 from tests.signaling.door_client import DoorClient, Frame, door_client
 from tests.signaling.nodes import back_end, running_node, settings, token
@@ -168,3 +180,47 @@ async def test_a_failing_task_is_tried_again_and_not_lost(
     await node.start()
     await again.wait()
     await node.stop()
+
+
+async def test_serves_over_tls_with_a_certificate_and_says_what_is_wrong_with_another(tmp_path: Path) -> None:
+    certificate, key = self_signed(tmp_path)
+    given = settings(tmp_path)
+    secure = dataclasses.replace(given.server, tls_certificate=str(certificate), tls_key=str(key))
+    trusted = ssl.create_default_context(cafile=str(certificate))
+    async with (
+        running_node(dataclasses.replace(given, server=secure)) as node,
+        aiohttp.ClientSession() as http,
+        http.get(f"{node.url}/healthz", ssl=trusted) as response,
+    ):
+        assert node.url.startswith("https://")
+        assert response.status == 200
+    swapped = dataclasses.replace(given.server, tls_certificate=str(key), tls_key=str(certificate))
+    assert "TLS" in await start_fails(Node(dataclasses.replace(given, server=swapped)))
+
+
+def self_signed(folder: Path) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    paths = folder / "certificate.pem", folder / "key.pem"
+    paths[0].write_bytes(certificate.public_bytes(Encoding.PEM))
+    paths[1].write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return paths
+
+
+async def test_answers_kept_for_repetition_are_forgotten_after_their_time(tmp_path: Path) -> None:
+    async with running_node(settings(tmp_path)) as node:
+        now_ms = node.timebase.now_ms()
+        for key, at_ms in (("old", now_ms - KEPT_MS - 1), ("new", now_ms - KEPT_MS + 60_000)):
+            await node.store.commit(PutIdempotency(IdempotencyRecord(key, b"", b"", at_ms)))
+        await node.forget()
+        assert await node.store.idempotency("old") is None
+        assert await node.store.idempotency("new") is not None

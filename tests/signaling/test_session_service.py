@@ -240,6 +240,10 @@ async def test_one_broken_session_does_not_hold_up_the_others(kit: Kit) -> None:
     due = await kit.store.deadlines(due_before_ms=kit.clock.ms + 1, limit=10)
     failures = await kit.sessions.fire(due)
     assert [failure is None for failure in failures] == [False, True]
+    await kit.scheduled("running")
+    await kit.live("running")
+    await kit.sessions.recover()
+    assert "absence" in {row.kind for row in await kit.store.deadlines(due_before_ms=1 << 52, limit=10)}
 
 
 async def test_after_a_restart_everyone_is_absent_and_what_fell_due_is_carried_out(tmp_path: Path) -> None:
