@@ -1,5 +1,5 @@
-"""The Store port: rooms, logs, cursors, sessions, deadlines. These comments are the contract of every
-implementation.
+"""The Store port: rooms, logs, cursors, sessions, deadlines, deliveries. These comments are the contract of
+every implementation.
 
 The store is the truth: what `commit` returned is durable and visible to every later read, whatever is killed
 when. It knows no clock (times are arguments), no frames, no permissions beyond membership.
@@ -22,10 +22,11 @@ from relay.rows import (
     SessionCursor,
     StoreStatistics,
 )
+from relay.webhooks import Webhooks
 from relay.writes import Append, Appended, Outcome, Write
 
 
-class Store(Protocol):
+class Store(Webhooks, Protocol):
     """Durable state of one deployment.
 
     Atomic per `commit` call: all of its writes or none, in the order given, later ones seeing earlier ones.

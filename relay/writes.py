@@ -6,6 +6,7 @@ A write says which errors it can end with; any of them fails the whole `commit` 
 import msgspec
 
 from relay.rows import IdempotencyRecord, Session
+from relay.webhooks import WebhookWrite
 
 
 class CreateRoom(msgspec.Struct, frozen=True, gc=False):
@@ -170,6 +171,7 @@ Write = (
     | ForgetIdempotency
     | Revoke
     | Reinstate
+    | WebhookWrite
 )
 
 

@@ -8,7 +8,9 @@ from typing import assert_never
 
 from relay.errors import BeyondHead, Conflict, NotFound, StaleEpoch
 from relay.rows import Session
+from relay.sqlite import webhooks
 from relay.sqlite.catalog import Catalog
+from relay.webhooks import WebhookWrite
 from relay.writes import (
     AddMember,
     Applied,
@@ -38,6 +40,7 @@ Change = (
     | ForgetIdempotency
     | Revoke
     | Reinstate
+    | WebhookWrite
 )
 
 
@@ -60,8 +63,10 @@ def apply(db: sqlite3.Connection, catalog: Catalog, epoch: int, change: Change) 
             return _set_deadline(db, change)
         case PutIdempotency():
             return _put_idempotency(db, change)
-        case _:
+        case ClearDeadline() | ForgetIdempotency() | Revoke() | Reinstate():
             return Applied(changed=_changed(db, change))
+        case _:
+            return webhooks.apply(db, catalog, epoch, change)
 
 
 def check_cursor(head: int, current_epoch: int, epoch: int, offset: int) -> None:
@@ -136,6 +141,7 @@ def _trim(db: sqlite3.Connection, catalog: Catalog, change: Trim) -> Applied:
         return Applied(changed=False)
     db.execute("DELETE FROM events WHERE room_no = ? AND offset_no <= ?", (state.no, change.through))
     db.execute("UPDATE rooms SET trimmed = ? WHERE no = ?", (change.through, state.no))
+    webhooks.step_back(db)
     state.trimmed = change.through
     return Applied()
 

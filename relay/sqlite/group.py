@@ -14,9 +14,12 @@ from typing import Final
 
 from relay.errors import Overloaded, StoreClosed, StoreError
 from relay.sqlite.writer import Answer, Call
+from relay.webhooks import PutDelivery
 from relay.writes import Append, Outcome
 
 _log = logging.getLogger(__name__)
+
+_WITH_BODY: Final = (Append, PutDelivery)
 
 Apply = Callable[[Sequence[Call]], list[Answer]]
 _Waiting = tuple[Call, asyncio.Future[tuple[Outcome, ...]]]
@@ -25,8 +28,9 @@ _Waiting = tuple[Call, asyncio.Future[tuple[Outcome, ...]]]
 class GroupCommit:
     """Hands batches of calls to `apply` in a thread.
 
-    At most `max_waiting` calls with at most `max_waiting_bytes` of events wait, beyond that `submit` raises
-    `Overloaded`; a batch takes at most `max_batch` of them, which bounds how long the next one waits.
+    At most `max_waiting` calls with at most `max_waiting_bytes` of events and deliveries wait, beyond that
+    `submit` raises `Overloaded`; a batch takes at most `max_batch` of them, which bounds how long the next
+    one waits.
     """
 
     def __init__(
@@ -119,4 +123,4 @@ class GroupCommit:
 
 
 def _size(call: Call) -> int:
-    return sum([len(write.body) for write in call if isinstance(write, Append)])
+    return sum([len(write.body) for write in call if isinstance(write, _WITH_BODY)])

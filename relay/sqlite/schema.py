@@ -112,6 +112,33 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         ) STRICT, WITHOUT ROWID
         """,
     ),
+    (
+        """
+        CREATE TABLE deliveries (
+            position INTEGER PRIMARY KEY,  -- the order of a lane
+            id TEXT NOT NULL UNIQUE,
+            endpoint TEXT NOT NULL,
+            lane TEXT NOT NULL,
+            type TEXT NOT NULL,
+            body BLOB NOT NULL,
+            at_ms INTEGER NOT NULL,
+            state TEXT NOT NULL,
+            since_ms INTEGER NOT NULL,
+            attempts INTEGER NOT NULL DEFAULT 0,
+            due_ms INTEGER,                -- of the first that waits in its lane, and of no other
+            failure TEXT NOT NULL DEFAULT '',
+            CHECK (due_ms IS NULL OR state = 'waiting')
+        ) STRICT
+        """,
+        "CREATE INDEX deliveries_by_lane ON deliveries (endpoint, lane, position) WHERE state = 'waiting'",
+        "CREATE INDEX deliveries_by_due ON deliveries (endpoint, due_ms, position) WHERE due_ms IS NOT NULL",
+        "CREATE INDEX deliveries_by_state ON deliveries (state, since_ms, position)",
+        # How far the logs were searched for what nobody has received, and the last that was found of it.
+        "ALTER TABLE line ADD COLUMN examined INTEGER NOT NULL DEFAULT 0",
+        "UPDATE line SET examined = (SELECT coalesce(max(seq), 0) FROM events)",
+        "ALTER TABLE members ADD COLUMN unreceived_epoch INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE members ADD COLUMN unreceived_offset INTEGER NOT NULL DEFAULT 0",
+    ),
 )
 
 

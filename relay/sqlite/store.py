@@ -22,10 +22,11 @@ from relay.rows import (
     SessionCursor,
     StoreStatistics,
 )
-from relay.sqlite import reads
+from relay.sqlite import reads, webhooks
 from relay.sqlite.group import GroupCommit
 from relay.sqlite.opening import open_connections, translated
 from relay.sqlite.writer import Writer
+from relay.webhooks import Backlog, Delivery, DeliveryCursor, DeliveryState, Examined
 from relay.writes import Append, Appended, Outcome, Write
 
 _P = ParamSpec("_P")
@@ -126,6 +127,30 @@ class SqliteStore:
 
     async def revocation(self, account: str, device: str) -> Revocation | None:
         return await self._read(reads.revocation, account, device)
+
+    async def delivery(self, delivery: str) -> Delivery | None:
+        return await self._read(webhooks.delivery, delivery)
+
+    async def deliveries(
+        self,
+        state: DeliveryState,
+        *,
+        endpoint: str | None = None,
+        since_ms: int = 0,
+        until_ms: int | None = None,
+        after: DeliveryCursor | None = None,
+        limit: int,
+    ) -> tuple[Delivery, ...]:
+        return await self._read(webhooks.listed, state, endpoint, since_ms, until_ms, after, limit)
+
+    async def due_deliveries(self, endpoint: str, *, limit: int) -> tuple[Delivery, ...]:
+        return await self._read(webhooks.due, endpoint, limit)
+
+    async def backlogs(self) -> tuple[Backlog, ...]:
+        return await self._read(webhooks.backlogs)
+
+    async def unreceived(self, *, appended_before_ms: int, limit: int) -> Examined:
+        return await self._read(webhooks.unreceived, self._epoch, appended_before_ms, limit)
 
     async def statistics(self) -> StoreStatistics:
         size = await self._read(reads.size_bytes)
