@@ -20,7 +20,7 @@ def now_ms() -> int:
 
 
 class Therapy:
-    """What the server knows. A test changes ``view`` and sends signals and events; requests are answered here."""
+    """What the server knows. A test changes ``view``, signals and writes; requests are answered here."""
 
     def __init__(self, server: ScriptedServer, *, modality: str = "chat", role: str = "client") -> None:
         self._server = server
@@ -42,6 +42,7 @@ class Therapy:
         self.log: list[Frame] = []
         self.cursor = 0
         self.requests: list[Frame] = []
+        self._asked = asyncio.Condition()
         self.refusals: dict[str, str] = {}
         self.peer: Peer | None = None
 
@@ -63,6 +64,16 @@ class Therapy:
                 while True:
                     await self._answer(self.peer, await self.peer.receive())
 
+    def asked(self, *ops: str) -> list[Frame]:
+        """The requests of these kinds so far."""
+        return [request for request in self.requests if request["op"] in ops]
+
+    async def request(self, op: str, count: int = 1) -> Frame:
+        """The ``count``th request of this kind, waited for."""
+        async with asyncio.timeout(10), self._asked:
+            await self._asked.wait_for(lambda: len(self.asked(op)) >= count)
+        return self.asked(op)[count - 1]
+
     async def say(self, text: str, sender: str | None = None, mid: bytes = b"") -> None:
         """Someone writes."""
         body = {"kind": "message", "mid": mid or len(self.log).to_bytes(16), "data": text.encode()}
@@ -70,8 +81,8 @@ class Therapy:
 
     async def event(self, body: Frame, sender: str | None = None) -> int:
         """Append to the room's log and deliver; the offset."""
-        event: Frame = {"room": "r1", "epoch": 1, "offset": len(self.log) + 1, "at_ms": now_ms(), "body": body}
-        self.log.append({**event, **({"sender": sender} if sender else {})})
+        place = {"room": "r1", "epoch": 1, "offset": len(self.log) + 1, "at_ms": now_ms()}
+        self.log.append({**place, "body": body, **({"sender": sender} if sender else {})})
         if self.peer:
             await self.peer.send("event", **self.log[-1])
         return len(self.log)
@@ -98,7 +109,9 @@ class Therapy:
     async def _answer(self, peer: Peer, frame: Frame) -> None:
         if "id" not in frame:
             return
-        self.requests.append(frame)
+        async with self._asked:
+            self.requests.append(frame)
+            self._asked.notify_all()
         if frame["op"] in self.refusals:
             await peer.refuse(frame, self.refusals[frame["op"]])
             return
@@ -116,7 +129,9 @@ class Therapy:
             case "session.end":
                 await self.end("left")
             case "room.get":
-                return {"of": "room.get", "room": "r1", "epoch": 1, "head": 0, "lowest": 0, "members": MEMBERS}
+                return {"of": "room.get", "room": "r1", "epoch": 1, "head": 0, "lowest": 0} | {
+                    "members": MEMBERS
+                }
             case "room.history":
                 return {"of": "room.history", "epoch": 1, "head": 0, "lowest": 1, "events": self.log}
             case "message.send":

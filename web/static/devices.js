@@ -14,6 +14,7 @@ export class Devices {
   tracks = { audio: null, video: null };
   problems = { audio: null, video: null }; // names of the browser's errors
   #onChange;
+  #off = new Set(); // kinds that the person switched off: nothing but the person switches them on again
   #life = 0; // counts up when everything is let go of: what was asked for before is not wanted any more
 
   /** `onChange(kind, track)` follows every track that comes or goes. */
@@ -21,9 +22,9 @@ export class Devices {
     this.#onChange = onChange;
   }
 
-  /** Ask for these kinds, together so that the browser asks once, then one by one if that failed. */
+  /** Open these kinds: together, so that the browser asks once, then one by one if that failed. */
   async open(kinds) {
-    const missing = kinds.filter((kind) => this.tracks[kind] === null);
+    const missing = kinds.filter((kind) => this.tracks[kind] === null && !this.#off.has(kind));
     if (missing.length === 0 || (await this.#ask(missing))) return;
     if (missing.length > 1) for (const kind of missing) await this.#ask([kind]);
   }
@@ -33,16 +34,13 @@ export class Devices {
     return this.tracks[kind]?.enabled ?? false;
   }
 
-  /** Mute the microphone, or open it again. */
-  async setMicrophone(on) {
-    if (on && this.tracks.audio === null) await this.open(["audio"]);
-    if (this.tracks.audio) this.tracks.audio.enabled = on;
-  }
-
-  /** Switch the camera on or off. */
-  async setCamera(on) {
-    if (on) await this.open(["video"]);
-    else this.#drop("video");
+  /** Switch the microphone ("audio") or the camera ("video") on or off. */
+  async set(kind, on) {
+    if (on) this.#off.delete(kind);
+    else this.#off.add(kind);
+    if (on) await this.open([kind]);
+    else if (kind === "video") this.#drop(kind);
+    if (this.tracks[kind]) this.tracks[kind].enabled = on;
   }
 
   /** Let go of everything. */

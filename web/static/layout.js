@@ -30,7 +30,7 @@ const toggles =
 const CHAT_TOOL = `${CHAT}<span class="label">Chat</span><span id="unread" class="unread" hidden></span>`;
 
 const lobby = `
-  <section id="lobby" class="lobby" aria-labelledby="lobby-title">
+  <section id="lobby" class="lobby" aria-labelledby="lobby-title" hidden>
     <div class="intro">
       <h1 id="lobby-title" tabindex="-1"></h1>
       <p id="when" class="when"></p>
@@ -53,7 +53,7 @@ const room = `
     <h1 id="room-title" class="hidden" tabindex="-1">In the session</h1>
     <div class="stage" data-media>
       <div id="people" class="people"></div>
-      <p id="waiting" class="waiting" role="status"></p>
+      <p class="waiting" role="status"></p>
       <figure class="own">
         <video class="self" muted autoplay playsinline aria-label="Your own picture"></video>
         <figcaption class="veil" data-veil="self"></figcaption>
@@ -64,6 +64,7 @@ const room = `
         <h2 id="chat-title">Chat</h2>
         <button type="button" class="plain" data-action="chat" aria-label="Close the chat">${CLOSE}</button>
       </div>
+      <p class="waiting" role="status"></p>
       <ol id="messages" role="log" aria-label="Messages" tabindex="0"></ol>
       <form id="compose">
         <label class="hidden" for="text">Your message</label>

@@ -28,6 +28,7 @@ class SessionPage {
   #roles = new Map(); // account -> role, of the room's members
   #session = null; // what is known of the session: a SessionView, kept up to date by events and signals
   #wanted = false; // the person pressed Join, and has not left
+  #joining = null; // the promise of a join that is under way
   #joined = false; // the server knows that, on this connection
   #unread = 0;
   #left = Infinity; // milliseconds to the end when last looked at
@@ -65,7 +66,7 @@ class SessionPage {
       device: deviceId(),
       handlers: {
         state: (state, detail) => this.#connectionChanged(state, detail),
-        welcome: (frame) => this.#run(this.#welcomed(frame)),
+        welcome: (frame) => this.#run(this.#welcomed(frame).catch((error) => this.#turnedAway(error))),
         event: (frame) => this.#event(frame),
         signal: (frame) => this.#signal(frame),
       },
@@ -100,7 +101,15 @@ class SessionPage {
       await this.#conversation.recall((op, fields) => this.#connection.request(op, fields), head);
       await this.#studio.open(session.modality);
     }
-    if (this.#wanted) await this.#join();
+    if (this.#wanted && !this.#joined) await this.#join();
+  }
+
+  /** There is nothing here for this person: say so instead of a lobby that leads nowhere. */
+  #turnedAway(error) {
+    if (!(error instanceof RequestError) || error.temporary) throw error;
+    this.#connection.stop();
+    this.#studio.leave();
+    this.#view.farewell(words.turnedAwayWords(error));
   }
 
   #connectionChanged(state, detail) {
@@ -181,7 +190,15 @@ class SessionPage {
     }
   }
 
-  async #join() {
+  /** Join on this connection: once, however many reasons there are. */
+  #join() {
+    this.#joining ??= this.#joinNow().finally(() => {
+      this.#joining = null;
+    });
+    return this.#joining;
+  }
+
+  async #joinNow() {
     const session = await this.#request("session.join");
     this.#adopt(session);
     this.#joined = true;

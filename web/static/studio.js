@@ -38,6 +38,7 @@ export class Studio {
         failed: page.failed,
       },
     });
+    this.#showSelf();
   }
 
   /** The call's state: see `Call`. */
@@ -97,8 +98,7 @@ export class Studio {
   /** Switch the microphone ("audio") or the camera ("video") on or off. */
   async toggle(kind) {
     const on = !this.#devices.active(kind);
-    if (kind === "audio") await this.#devices.setMicrophone(on);
-    else await this.#devices.setCamera(on);
+    await this.#devices.set(kind, on);
     const problem = this.#devices.problems[kind];
     this.#page.complain(on && problem ? words.deviceWords(problem, kind) : null);
     this.#showSelf();
@@ -144,8 +144,8 @@ export class Studio {
 
   #showPerson(account) {
     const { microphone, camera } = this.#states.get(account) ?? PRESUMED;
-    const name = this.#page.name(account);
-    const veil = this.#modality === "audio" ? name : camera ? "" : `${name} has the camera off`;
+    const cameraOff = camera ? "" : `${this.#page.name(account)} has the camera off`;
+    const veil = this.#modality === "audio" ? "Sound only" : cameraOff;
     this.#view.personState(account, { veil, muted: !microphone });
   }
 }

@@ -73,8 +73,10 @@ export class View {
   }
 
   waiting(text) {
-    setText(byId("waiting"), text);
-    byId("waiting").hidden = !text;
+    for (const element of document.querySelectorAll(".waiting")) {
+      setText(element, text);
+      element.hidden = !text;
+    }
   }
 
   /** One's own picture, or null, with what stands in its place. */

@@ -129,6 +129,11 @@ export function closedWords({ code, error }) {
   if (error === null) {
     return { title: "The server closed the connection", text: `${SUPPORT} The code is ${code}.` };
   }
+  return turnedAwayWords(error);
+}
+
+/** The server does not let the reader in: a page of its own instead of a notice. */
+export function turnedAwayWords(error) {
   const { text, advice } = errorWords(error);
   return { title: text.replace(/\.$/, ""), text: advice };
 }
