@@ -8,7 +8,8 @@ session after the answer was made keeps it.
 from __future__ import annotations
 
 import asyncio
-from typing import Literal, Protocol, TypeAlias, assert_never
+from collections.abc import Coroutine
+from typing import Any, Literal, Protocol, TypeAlias, assert_never
 
 import structlog
 
@@ -50,6 +51,9 @@ class JoinedSessions(Protocol):
     async def joined(self, caller: Caller, session_id: str) -> Session:
         """The session, if the caller's connection is in it."""
 
+    async def find(self, session_id: str) -> Session:
+        """A session."""
+
     async def rehost(self, session_id: str) -> Session:
         """Count up the generation of a session's media."""
 
@@ -78,7 +82,7 @@ class Media:
         self._placement = placement
         self._cut = cut
         self._placing: dict[str, asyncio.Task[Seat]] = {}
-        self._moves: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         pool.on_up = placement.up
         pool.on_down = self._worker_died
         pool.on_event = self._worker_told
@@ -107,7 +111,7 @@ class Media:
 
     async def stop(self) -> None:
         """Move nothing any more."""
-        tasks = [*self._moves, *self._placing.values()]
+        tasks = [*self._tasks, *self._placing.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -151,9 +155,7 @@ class Media:
 
     def _worker_died(self, slot: int) -> None:
         for session_id, places in self._placement.down(slot).items():
-            task = asyncio.create_task(self._move(session_id, places))
-            self._moves.add(task)
-            task.add_done_callback(self._moves.discard)
+            self._start(self._move(session_id, places))
 
     async def _move(self, session_id: str, places: dict[str, Place]) -> None:
         """Give a session that lost its worker a new one, and ask its participants to offer again."""
@@ -167,8 +169,8 @@ class Media:
                     return  # it is over
                 _log.warning("session_not_moved", error=failure(error))
                 await asyncio.sleep(MOVE_PAUSE_SECONDS)
-        for place in places.values():
-            self._reoffer(session_id, place, seat.generation, "worker")
+        for account, place in places.items():
+            await self._reoffer(session_id, account, place, Reoffer(session_id, seat.generation, "worker"))
 
     def _worker_told(self, slot: int, event: EventMessage) -> None:
         match event:
@@ -184,11 +186,26 @@ class Media:
     def _ask_again(self, session_id: str, generation: int, account: str, reason: ReofferReason) -> None:
         seat, place = self._placement.seat(session_id), self._placement.place(session_id, account)
         if seat is not None and place is not None and seat.generation == generation:
-            self._reoffer(session_id, place, generation, reason)
+            self._start(self._reoffer(session_id, account, place, Reoffer(session_id, generation, reason)))
 
-    def _reoffer(self, session_id: str, place: Place, generation: int, reason: ReofferReason) -> None:
-        body = Reoffer(session=session_id, generation=generation, reason=reason)
-        self._signals.signal_connection(place.connection, place.room, body)
+    async def _reoffer(self, session_id: str, account: str, place: Place, body: Reoffer) -> None:
+        """Tell the connection that offered, or, if its device has connected anew, those that came after it.
+
+        Who is between two connections hears nothing, and offers again after it has joined again.
+        """
+        try:
+            participant = (await self._sessions.find(session_id)).participant(account)
+        except StoreError as error:
+            _log.warning("reoffer_not_told", error=error.name)
+            return
+        there = participant.connections if participant else ()
+        for connection in (place.connection,) if place.connection in there else there:
+            self._signals.signal_connection(connection, place.room, body)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
 
 def _refusal(error: RtcError) -> ProtocolError:

@@ -184,7 +184,7 @@ async def test_a_session_that_ended_meanwhile_does_not_move(media: MediaKit) -> 
     media.kit.clock.wait_ms(45 * MINUTE)
     media.workers.spawned[0].die()
     await media.workers.until_spawned(3, media.pool)
-    await asyncio.gather(*media.media._moves)
+    await asyncio.gather(*media.media._tasks)
     assert media.signals.told == []
 
 
@@ -199,7 +199,31 @@ async def test_events_of_workers_reach_the_one_whom_they_are_about(media: MediaK
     tell(RosterChanged("s", 0, "anna", 1, 1))  # of an older life of the session's media
     tell(RosterChanged("s", 1, "ben", 1, 1))  # who has not offered
     tell(RosterChanged("t", 1, "anna", 1, 1))
+    await asyncio.gather(*media.media._tasks)
     assert media.signals.told == [
         ("anna-1", Reoffer("s", 1, "roster")),
         ("anna-1", Reoffer("s", 1, "disconnected")),
     ]
+
+
+async def test_who_has_connected_anew_is_told_on_the_new_connection(media: MediaKit) -> None:
+    await media.session()
+    await media.media.offer(BEN, "s", "b")
+    tell = media.workers.spawned[0].on_event
+    await media.kit.sessions.connection_closed(BEN)
+    tell(RosterChanged("s", 1, "ben", 1, 1))
+    await asyncio.gather(*media.media._tasks)
+    assert media.signals.told == []
+    await media.kit.sessions.join(person("ben", "client", "ben-2"), "s")
+    tell(RosterChanged("s", 1, "ben", 1, 1))
+    await asyncio.gather(*media.media._tasks)
+    assert media.signals.told == [("ben-2", Reoffer("s", 1, "roster"))]
+
+
+async def test_a_second_device_of_who_offers_is_not_told(media: MediaKit) -> None:
+    await media.session()
+    await media.kit.sessions.join(person("ben", "client", "ben-2"), "s")
+    await media.media.offer(BEN, "s", "b")
+    media.workers.spawned[0].on_event(RosterChanged("s", 1, "ben", 1, 1))
+    await asyncio.gather(*media.media._tasks)
+    assert media.signals.told == [("ben-1", Reoffer("s", 1, "roster"))]
