@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.chromium import Chromium, Page
 
-SCREENSHOTS = Path("build/screenshots")
+SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 """What the pages looked like, kept to be looked at."""
 
 PATIENCE = 60.0

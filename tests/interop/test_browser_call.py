@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from loadtest.private_server import private_server
 from tests.chromium import Chromium
-from tests.interop.people import PATIENCE, Person, open_links, open_trial
+from tests.interop.people import PATIENCE, SCREENSHOTS, Person, open_links, open_trial
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -43,7 +43,7 @@ async def test_a_session_from_the_first_page_to_the_farewell(browser: Chromium, 
     landing = await browser.page(server)
     await landing.click("#start")
     await landing.until("!document.getElementById('links').hidden")
-    await landing.screenshot(Path("build/screenshots/landing.png"))
+    await landing.screenshot(SCREENSHOTS / "landing.png")
     links = [
         await landing.evaluate(f"document.getElementById('{role}').href") for role in ("therapist", "client")
     ]

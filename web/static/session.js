@@ -31,7 +31,7 @@ class SessionPage {
   #joining = null; // the promise of a join that is under way
   #joined = false; // the server knows that, on this connection
   #unread = 0;
-  #left = Infinity; // milliseconds to the end when last looked at
+  #left = 0; // milliseconds to the end when last looked at; 0 before the first look
   #remedy = null;
   #actions = {
     join: () => this.#enter(),
