@@ -43,6 +43,7 @@ from signaling.observe.logs import failure
 from signaling.observe.metrics import Metrics
 from signaling.policy import policy_of
 from signaling.rooms import Rooms
+from signaling.sessions.changes import Changes
 from signaling.sessions.clock import Clock
 from signaling.sessions.service import Sessions
 from signaling.timebase import Timebase
@@ -88,16 +89,16 @@ class Node:
         placement = Placement()
         cut = Cut(self.pool, placement)
         self.clock = Clock(self.store, self.timebase, self.metrics.deadline_met)
-        self.sessions = Sessions(
+        changes = Changes(
             self.store,
             self.rooms,
             self.hub,
             cut,
             self.timebase,
-            policy_of(settings),
             self.clock.put,
             self.metrics.session_changed,
         )
+        self.sessions = Sessions(self.store, changes, self.timebase, policy_of(settings))
         self.media = Media(self.sessions, self.hub, self.pool, placement, cut)
         dispatcher = Dispatcher(self.rooms, self.hub, self.sessions, self.media, self.access, self.timebase)
         acks = Acks(self.store)

@@ -29,7 +29,7 @@ SHELLS = frozenset(
         "signaling/door": "acks feed hub link presence requests timers websocket welcome writer",
         "signaling/http": "accounts application development health pages problems rooms serving sessions",
         "signaling/media": "cut pool service",
-        "signaling/sessions": "clock service",
+        "signaling/sessions": "changes clock service",
     }.items()
     for name in names.split()
 )

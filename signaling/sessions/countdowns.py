@@ -20,12 +20,12 @@ class Countdowns:
         self._due.pop(session, None)
 
     def due(self, now_ms: int) -> tuple[str, ...]:
-        """The sessions to be told now; each is forgotten until it is told."""
+        """The sessions to be told now; each is due again after the interval."""
         due: list[str] = []
         for session, at_ms in self._due.items():
             if at_ms > now_ms:
                 break
             due.append(session)
         for session in due:
-            del self._due[session]
+            self.told(session, now_ms)
         return tuple(due)

@@ -1,17 +1,14 @@
-"""Sessions as the rest of the server asks for them: reads, decides, commits, then carries out what follows.
+"""Sessions as the rest of the server asks for them: who may, and what it means.
 
-A session, its deadlines and the events that tell of its change are one commit, guarded by the session's
-version: of two changes at the same moment, on whatever nodes, one is decided again on the outcome of the
-other. What follows from a change (signals, cutting media) is done after the commit and may be lost with the
-process; whoever comes back reads the truth from the store.
+How a change is made is the matter of :mod:`signaling.sessions.changes`, what it does of the core.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
-from typing import assert_never, cast
+from typing import cast
 
 import msgspec
 import structlog
@@ -20,39 +17,24 @@ from protocol import errors
 from protocol.errors import ProtocolError
 from protocol.fields import Role
 from protocol.frames import SessionView
-from relay import rows
-from relay.errors import Conflict, NotFound, StoreError
+from relay.errors import StoreError
 from relay.rows import Deadline, SessionCursor
 from relay.store import Store
-from relay.writes import Appended, Outcome, SetDeadline, Write
+from relay.writes import Write
 from signaling.caller import Caller
 from signaling.sessions import core
 from signaling.sessions.commands import (
     Agreed,
-    Announce,
-    CloseMedia,
-    Command,
-    Decision,
     Drop,
     End,
     Join,
     Leave,
     Policy,
     Rehost,
-    RemoveMedia,
     Stop,
 )
-from signaling.sessions.countdowns import Countdowns
-from signaling.sessions.persistence import writes_of
-from signaling.sessions.ports import Ledger, MediaPlane, Signals
-from signaling.sessions.session import Session, countdown, from_row, view
+from signaling.sessions.session import Session, from_row, view
 from signaling.timebase import Timebase
-
-ATTEMPTS = 16
-"""How often a change is decided again when others change the same session: more people than fit into one."""
-
-COUNTDOWN_MS = 60_000
-"""How often those in a session are told where its clock stands when nothing happens."""
 
 DAY_MS = 86_400_000
 PAGE = 256
@@ -72,26 +54,16 @@ class Sessions:
     def __init__(
         self,
         store: Store,
-        ledger: Ledger,
-        signals: Signals,
-        media: MediaPlane,
+        changes: Changes,
         timebase: Timebase,
         policy: Policy,
-        deadline_set: Callable[[Deadline], None],
-        changed: Callable[[str], None],
     ) -> None:
-        """``deadline_set`` hears of every deadline committed here, ``changed`` of every change."""
         self._store = store
-        self._ledger = ledger
-        self._signals = signals
-        self._media = media
+        self._changes = changes
         self._timebase = timebase
         self._policy = policy
-        self._deadline_set = deadline_set
-        self._changed = changed
         self._joined: dict[str, set[str]] = {}  # sessions by connection of this node
         self._unsaid: list[tuple[str, Leave | Drop]] = []  # one for each connection and session at most
-        self.countdowns = Countdowns(COUNTDOWN_MS)
 
     # --- For people ---
 
@@ -108,16 +80,16 @@ class Sessions:
         _, role = await self._as_invited(caller, session_id)
         connection = _connection(caller)
         self._joined.setdefault(connection, set()).add(session_id)
-        joined = await self._change(session_id, Join(caller.account, role, connection))
+        joined = await self._changes.change(session_id, Join(caller.account, role, connection))
         if connection not in self._joined:  # it was closed while the store was writing
-            joined = await self._change(session_id, Drop(frozenset({connection})))
+            joined = await self._changes.change(session_id, Drop(frozenset({connection})))
         return view(joined, self._timebase.now_ms())
 
     async def leave(self, caller: Caller, session_id: str) -> SessionView:
         """Take the caller's connection out of a session; with the account's last one the account is out."""
         await self._as_invited(caller, session_id)
         connection = _connection(caller)
-        left = await self._change(session_id, Leave(caller.account, connection))
+        left = await self._changes.change(session_id, Leave(caller.account, connection))
         self._joined.get(connection, set()).discard(session_id)
         return view(left, self._timebase.now_ms())
 
@@ -126,7 +98,7 @@ class Sessions:
         _, role = await self._as_invited(caller, session_id)
         if role != "therapist" or caller.role != "therapist":
             raise ProtocolError(errors.FORBIDDEN, "only a therapist of the room ends its sessions")
-        ended = await self._change(session_id, End(caller.account))
+        ended = await self._changes.change(session_id, End(caller.account))
         return view(ended, self._timebase.now_ms())
 
     async def joined(self, caller: Caller, session_id: str) -> Session:
@@ -162,19 +134,12 @@ class Sessions:
             raise ProtocolError(errors.NO_SUCH_MEMBER, "an invited account is not a member of the room")
         now_ms = self._timebase.now_ms()
         decision = core.schedule(agreed, self._policy, now_ms)
-        writes = (*writes_of(None, decision, None, now_ms), *also(decision.session))
-        try:
-            outcomes = await self._ledger.commit(*writes)
-        except NotFound:
-            raise ProtocolError(errors.NO_SUCH_ROOM) from None
-        except Conflict:
-            raise ProtocolError(errors.ALREADY_EXISTS) from None
-        self._carry_out(decision, writes, outcomes)
+        await self._changes.begin(decision, now_ms, also(decision.session))
         return decision.session
 
     async def find(self, session_id: str) -> Session:
         """A session by its id. ``no_such_session``."""
-        return from_row(_existing(await self._store.session(session_id)))
+        return await self._changes.find(session_id)
 
     async def of_room(self, room: str, after: SessionCursor | None, limit: int) -> tuple[Session, ...]:
         """The sessions of a room by start, then id, beginning behind ``after``."""
@@ -182,7 +147,7 @@ class Sessions:
 
     async def stop(self, session_id: str) -> Session:
         """Cancel a session, or end it if it is live; one that is over stays as it is."""
-        return await self._change(session_id, Stop())
+        return await self._changes.change(session_id, Stop())
 
     async def evict(self, account: str, room: str) -> None:
         """Take an account out of whatever is going on in a room, because it may not be there any more."""
@@ -191,14 +156,14 @@ class Sessions:
         while sessions := await self.of_room(room, page, PAGE):
             for session in sessions:
                 if session.participant(account):
-                    await self._change(session.id, Leave(account, None))
+                    await self._changes.change(session.id, Leave(account, None))
             page = SessionCursor(sessions[-1].starts_ms, sessions[-1].id)
 
     # --- For the media plane and the clock ---
 
     async def rehost(self, session_id: str) -> Session:
         """Count up the generation of a session's media: another worker carries it from now on."""
-        return await self._change(session_id, Rehost())
+        return await self._changes.change(session_id, Rehost())
 
     async def fire(self, deadlines: Sequence[Deadline]) -> tuple[BaseException | None, ...]:
         """Carry out deadlines, no two of the same session, and commit them in this order.
@@ -207,7 +172,9 @@ class Sessions:
         """
         stored = await asyncio.gather(*(self._store.session(one.session) for one in deadlines))
         pairs = zip(deadlines, stored, strict=True)
-        return tuple(await asyncio.gather(*(self._elapse(*pair) for pair in pairs), return_exceptions=True))
+        return tuple(
+            await asyncio.gather(*(self._changes.elapse(*pair) for pair in pairs), return_exceptions=True)
+        )
 
     async def recover(self) -> None:
         """Take everyone whom an earlier life of this process has left in a session for absent from now on."""
@@ -219,20 +186,16 @@ class Sessions:
                 _log.error("session_not_readable", session=session_id)
                 continue
             if left := frozenset(chain.from_iterable(one.connections for one in session.participants)):
-                await self._change(session_id, Drop(left))
+                await self._changes.change(session_id, Drop(left))
 
     async def tick(self) -> None:
         """To be called about once a second: repeats what the store did not take, sends due countdowns."""
         unsaid, self._unsaid = self._unsaid, []
         for session_id, gone in unsaid:
             await self._gone(session_id, gone)
-        for session_id in self.countdowns.due(self._timebase.now_ms()):
-            row = await self._store.session(session_id)
-            if row is not None:
-                session = from_row(row)
-                self._announce(session, session.present)
+        await self._changes.remind()
 
-    # --- How a change is made ---
+    # --- Inside ---
 
     async def _as_invited(self, caller: Caller, session_id: str) -> tuple[Session, Role]:
         """The session and the caller's role in its room, if the caller may know of it."""
@@ -245,73 +208,15 @@ class Sessions:
             raise ProtocolError(errors.NO_SUCH_SESSION)
         return session, cast(Role, member.role)
 
-    async def _change(self, session_id: str, command: Command) -> Session:
-        row = await self._store.session(session_id)
-        return await self._commit(row, lambda session, now_ms: core.decide(session, command, now_ms))
-
     async def _gone(self, session_id: str, gone: Leave | Drop) -> None:
         """Note that somebody is gone, now or as soon as the store takes it: nobody is left to be told."""
         try:
-            await self._change(session_id, gone)
+            await self._changes.change(session_id, gone)
         except StoreError:
             self._unsaid.append((session_id, gone))
         except ProtocolError as error:
             if error.kind.temporary:
                 self._unsaid.append((session_id, gone))
-
-    async def _elapse(self, deadline: Deadline, row: rows.Session | None) -> None:
-        if row is not None:
-            await self._commit(row, lambda session, _: core.advance(session, deadline.due_ms))
-
-    async def _commit(self, row: rows.Session | None, decide: Callable[[Session, int], Decision]) -> Session:
-        """Decide on the session as it stands until nobody else changes it at the same moment."""
-        for _ in range(ATTEMPTS):
-            stored = _existing(row)
-            before, now_ms = from_row(stored), self._timebase.now_ms()
-            decision = decide(before, now_ms)
-            writes = writes_of(before, decision, stored.version, now_ms)
-            try:
-                outcomes = await self._ledger.commit(*writes) if writes else ()
-            except Conflict:
-                row = await self._store.session(stored.id)
-                continue
-            self._carry_out(decision, writes, outcomes)
-            return decision.session
-        raise ProtocolError(errors.SESSION_CHANGED)
-
-    def _carry_out(self, decision: Decision, writes: Sequence[Write], outcomes: Sequence[Outcome]) -> None:
-        session = decision.session
-        for write in writes:
-            if isinstance(write, SetDeadline):
-                self._deadline_set(Deadline(write.session, write.kind, write.due_ms, write.version))
-        for event in decision.events:
-            self._changed(event.change)
-        told = [outcome.audience for outcome in outcomes if isinstance(outcome, Appended)]
-        audience = [account for account in told[-1] if session.invites(account)] if told else session.present
-        for effect in dict.fromkeys(decision.effects):
-            match effect:
-                case Announce():
-                    self._announce(session, audience)
-                case CloseMedia():
-                    self._media.close(session.id)
-                case RemoveMedia(account):
-                    self._media.remove(session.id, account)
-                case _:
-                    assert_never(effect)
-
-    def _announce(self, session: Session, accounts: Collection[str]) -> None:
-        now_ms = self._timebase.now_ms()
-        if session.over or not session.present:
-            self.countdowns.forget(session.id)
-        else:
-            self.countdowns.told(session.id, now_ms)
-        self._signals.signal(session.room, accounts, countdown(session, now_ms), None)
-
-
-def _existing(row: rows.Session | None) -> rows.Session:
-    if row is None:
-        raise ProtocolError(errors.NO_SUCH_SESSION)
-    return row
 
 
 def _connection(caller: Caller) -> str:

@@ -16,6 +16,7 @@ from relay.rows import Deadline
 from relay.sqlite import SqliteStore
 from signaling.caller import Caller
 from signaling.rooms import Rooms
+from signaling.sessions.changes import Changes
 from signaling.sessions.commands import Agreed, Policy
 from signaling.sessions.service import Sessions
 from signaling.sessions.session import Session
@@ -77,16 +78,16 @@ class Kit:
         self.told = Told()
         self.deadlines: list[Deadline] = []
         self.rooms = Rooms(self.store, LocalBus(), self.timebase)
-        self.sessions = Sessions(
+        self.changes_made = Changes(
             self.store,
             self.rooms,
             self.told,
             self.told,
             self.timebase,
-            policy,
             self.deadlines.append,
             lambda _: None,
         )
+        self.sessions = Sessions(self.store, self.changes_made, self.timebase, policy)
 
     async def __aenter__(self) -> Kit:
         await self.store.open()

@@ -40,7 +40,7 @@ class MediaKit:
         placement = Placement()
         self.cut = Cut(self.pool, placement)
         self.media = Media(kit.sessions, self.signals, self.pool, placement, self.cut)
-        kit.sessions._media = self.cut
+        kit.changes_made._media = self.cut
 
     async def session(self, modality: Modality = "video") -> None:
         await self.kit.room()
@@ -143,7 +143,7 @@ async def test_who_leaves_while_the_answer_is_made_gets_no_media(media: MediaKit
     worker.hold = asyncio.Event()
     offering = asyncio.create_task(media.media.offer(BEN, "s", "b"))
     await until(lambda: ("offer", "s", "1", "ben") in worker.asked)
-    media.kit.sessions._media = media.kit.told  # as if the leaving were carried out on another node
+    media.kit.changes_made._media = media.kit.told  # as if the leaving were carried out on another node
     await media.kit.sessions.leave(BEN, "s")
     worker.hold.set()
     assert await refused(offering) is errors.NOT_JOINED

@@ -171,7 +171,7 @@ async def test_a_connection_that_closes_while_it_joins_does_not_stay(kit: Kit) -
             await go_on.wait()
             return await kit.rooms.commit(*writes)
 
-    kit.sessions._ledger = Held()
+    kit.changes_made._ledger = Held()
     joining = asyncio.create_task(kit.sessions.join(BEN, "s"))
     await committing.wait()
     await kit.sessions.connection_closed(BEN)
@@ -306,10 +306,10 @@ async def test_a_full_disk_is_told_and_leaves_the_session_as_it_was(kit: Kit) ->
         async def commit(self, *writes: Write) -> tuple[Outcome, ...]:
             raise StoreFull
 
-    ledger, kit.sessions._ledger = kit.sessions._ledger, Full()
+    ledger, kit.changes_made._ledger = kit.changes_made._ledger, Full()
     with pytest.raises(StoreFull):
         await kit.sessions.join(ANNA, "s")
-    kit.sessions._ledger = ledger
+    kit.changes_made._ledger = ledger
     assert (await kit.sessions.join(ANNA, "s")).present == ("anna",)
 
 
@@ -321,10 +321,10 @@ async def test_an_absence_that_the_store_does_not_take_is_noted_later(kit: Kit) 
         async def commit(self, *writes: Write) -> tuple[Outcome, ...]:
             raise StoreFull
 
-    ledger, kit.sessions._ledger = kit.sessions._ledger, Full()
+    ledger, kit.changes_made._ledger = kit.changes_made._ledger, Full()
     await kit.sessions.connection_closed(BEN)
     await kit.sessions.tick()
-    kit.sessions._ledger = ledger
+    kit.changes_made._ledger = ledger
     assert "absence" not in await due(kit)
     await kit.sessions.tick()
     assert "absence" in await due(kit)
