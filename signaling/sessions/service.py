@@ -23,16 +23,8 @@ from relay.store import Store
 from relay.writes import Write
 from signaling.caller import Caller
 from signaling.sessions import core
-from signaling.sessions.commands import (
-    Agreed,
-    Drop,
-    End,
-    Join,
-    Leave,
-    Policy,
-    Rehost,
-    Stop,
-)
+from signaling.sessions.changes import Changes
+from signaling.sessions.commands import Agreed, Drop, End, Join, Leave, Policy, Rehost, Stop
 from signaling.sessions.session import Session, from_row, view
 from signaling.timebase import Timebase
 
@@ -51,13 +43,7 @@ class Sessions:
     store fails.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        changes: Changes,
-        timebase: Timebase,
-        policy: Policy,
-    ) -> None:
+    def __init__(self, store: Store, changes: Changes, timebase: Timebase, policy: Policy) -> None:
         self._store = store
         self._changes = changes
         self._timebase = timebase
@@ -171,10 +157,8 @@ class Sessions:
         For each None, or why it has to be tried again. One that is stale changes nothing.
         """
         stored = await asyncio.gather(*(self._store.session(one.session) for one in deadlines))
-        pairs = zip(deadlines, stored, strict=True)
-        return tuple(
-            await asyncio.gather(*(self._changes.elapse(*pair) for pair in pairs), return_exceptions=True)
-        )
+        carried_out = map(self._changes.elapse, deadlines, stored)
+        return tuple(await asyncio.gather(*carried_out, return_exceptions=True))
 
     async def recover(self) -> None:
         """Take everyone whom an earlier life of this process has left in a session for absent from now on."""
