@@ -1,5 +1,5 @@
-"""The Store port: rooms, logs, cursors, sessions, deadlines, deliveries. These comments are the contract of
-every implementation.
+"""The Store port: rooms, logs, cursors, sessions, deadlines, deliveries, the audit trail. These comments are
+the contract of every implementation.
 
 The store is the truth: what `commit` returned is durable and visible to every later read, whatever is killed
 when. It knows no clock (times are arguments), no frames, no permissions beyond membership.
@@ -8,6 +8,7 @@ when. It knows no clock (times are arguments), no frames, no permissions beyond 
 from collections.abc import Collection, Mapping
 from typing import Protocol, overload
 
+from relay.audit_trail import AuditTrail
 from relay.rows import (
     Cursor,
     Deadline,
@@ -26,7 +27,7 @@ from relay.webhooks import Webhooks
 from relay.writes import Append, Appended, Outcome, Write
 
 
-class Store(Webhooks, Protocol):
+class Store(Webhooks, AuditTrail, Protocol):
     """Durable state of one deployment.
 
     Atomic per `commit` call: all of its writes or none, in the order given, later ones seeing earlier ones.

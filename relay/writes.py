@@ -5,6 +5,7 @@ A write says which errors it can end with; any of them fails the whole `commit` 
 
 import msgspec
 
+from relay.audit_trail import AuditWrite
 from relay.rows import IdempotencyRecord, Session
 from relay.webhooks import WebhookWrite
 
@@ -172,6 +173,7 @@ Write = (
     | Revoke
     | Reinstate
     | WebhookWrite
+    | AuditWrite
 )
 
 

@@ -22,7 +22,9 @@ SHELLS = frozenset(
     for folder, names in {
         "config": "commands loading",
         "relay/bus": "local",
-        "relay/sqlite": "catalog changes group guard opening reads schema store webhooks writer",
+        "relay/sqlite": (
+            "audit catalog changes group guard opening reads schema store trail webhooks writer"
+        ),
         "rtc": "client datagrams worker",
         "signaling": "access dispatch key_sets node rooms timebase",
         "signaling/commands": "serve token",

@@ -6,9 +6,10 @@
 import sqlite3
 from typing import assert_never
 
+from relay.audit_trail import AuditWrite
 from relay.errors import BeyondHead, Conflict, NotFound, StaleEpoch
 from relay.rows import Session
-from relay.sqlite import webhooks
+from relay.sqlite import audit, webhooks
 from relay.sqlite.catalog import Catalog
 from relay.webhooks import WebhookWrite
 from relay.writes import (
@@ -41,6 +42,7 @@ Change = (
     | Revoke
     | Reinstate
     | WebhookWrite
+    | AuditWrite
 )
 
 
@@ -65,6 +67,8 @@ def apply(db: sqlite3.Connection, catalog: Catalog, epoch: int, change: Change) 
             return _put_idempotency(db, change)
         case ClearDeadline() | ForgetIdempotency() | Revoke() | Reinstate():
             return Applied(changed=_changed(db, change))
+        case _ if isinstance(change, AuditWrite):
+            return audit.apply(db, change)
         case _:
             return webhooks.apply(db, catalog, epoch, change)
 

@@ -139,6 +139,67 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "ALTER TABLE members ADD COLUMN unreceived_epoch INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE members ADD COLUMN unreceived_offset INTEGER NOT NULL DEFAULT 0",
     ),
+    (
+        """
+        CREATE TABLE audit (
+            sequence INTEGER PRIMARY KEY,
+            digest BLOB NOT NULL,
+            at_ms INTEGER NOT NULL,
+            actor TEXT NOT NULL,
+            role TEXT NOT NULL,
+            action TEXT NOT NULL,
+            object_kind TEXT NOT NULL,
+            object_id TEXT NOT NULL,
+            room TEXT NOT NULL,
+            subject TEXT NOT NULL,
+            source TEXT NOT NULL,
+            outcome TEXT NOT NULL,
+            reason TEXT NOT NULL,
+            count INTEGER NOT NULL
+        ) STRICT
+        """,
+        "CREATE INDEX audit_by_time ON audit (at_ms)",
+        "CREATE INDEX audit_by_actor ON audit (actor)",
+        "CREATE INDEX audit_by_subject ON audit (subject)",
+        "CREATE INDEX audit_by_action ON audit (action)",
+        "CREATE INDEX audit_by_object ON audit (object_id, object_kind)",
+        "CREATE INDEX audit_by_room ON audit (room)",
+        """
+        CREATE TABLE audit_checkpoints (
+            sequence INTEGER PRIMARY KEY,
+            digest BLOB NOT NULL,
+            at_ms INTEGER NOT NULL,
+            key TEXT NOT NULL,
+            signature BLOB NOT NULL
+        ) STRICT
+        """,
+        """
+        CREATE TABLE audit_anchor (      -- one row at most
+            through INTEGER NOT NULL,
+            digest BLOB NOT NULL,
+            kept BLOB NOT NULL,
+            at_ms INTEGER NOT NULL,
+            key TEXT NOT NULL,
+            signature BLOB NOT NULL
+        ) STRICT
+        """,
+        """
+        CREATE TABLE audit_holds (
+            kind TEXT NOT NULL,
+            id TEXT NOT NULL,
+            since_ms INTEGER NOT NULL,
+            PRIMARY KEY (kind, id)
+        ) STRICT, WITHOUT ROWID
+        """,
+        """
+        CREATE TABLE grants (
+            account TEXT NOT NULL,
+            scope TEXT NOT NULL,
+            until_ms INTEGER NOT NULL,
+            PRIMARY KEY (account, scope)
+        ) STRICT, WITHOUT ROWID
+        """,
+    ),
 )
 
 
@@ -160,6 +221,17 @@ def migrate(db: sqlite3.Connection) -> None:
         db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         db.execute(f"PRAGMA user_version = {number}")
         db.execute("COMMIT")
+
+
+def check_current(db: sqlite3.Connection) -> None:
+    """Whether the file has exactly this program's schema. Raises `SchemaTooNew` or `StoreUnusable`."""
+    version = _number(db, "PRAGMA user_version")
+    if _number(db, "PRAGMA application_id") != APPLICATION_ID:
+        raise StoreUnusable("the file belongs to another program")
+    if version > len(MIGRATIONS):
+        raise SchemaTooNew(f"schema {version} is newer than {len(MIGRATIONS)}, the newest this version knows")
+    if version < len(MIGRATIONS):
+        raise StoreUnusable(f"schema {version} is older than {len(MIGRATIONS)}: start the server once")
 
 
 def _number(db: sqlite3.Connection, query: str) -> int:

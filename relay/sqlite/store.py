@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Concatenate, Final, ParamSpec, TypeVar, overload
 
+from relay.audit_chain import AuditRecord
+from relay.audit_trail import AuditAnchor, AuditCheckpoint, AuditFilter, AuditHead, AuditHold, Grant
 from relay.errors import Overloaded, StoreClosed, Unstorable
 from relay.rows import (
     Cursor,
@@ -22,7 +24,7 @@ from relay.rows import (
     SessionCursor,
     StoreStatistics,
 )
-from relay.sqlite import reads, webhooks
+from relay.sqlite import audit, reads, webhooks
 from relay.sqlite.group import GroupCommit
 from relay.sqlite.opening import open_connections, translated
 from relay.sqlite.writer import Writer
@@ -151,6 +153,32 @@ class SqliteStore:
 
     async def unreceived(self, *, appended_before_ms: int, limit: int) -> Examined:
         return await self._read(webhooks.unreceived, self._epoch, appended_before_ms, limit)
+
+    async def audit_head(self) -> AuditHead:
+        return await self._read(audit.head)
+
+    async def audit(
+        self, *, after: int, limit: int, matching: AuditFilter | None = None
+    ) -> tuple[AuditRecord, ...]:
+        return await self._read(audit.records, after, limit, matching)
+
+    async def audit_checkpoints(self, *, after: int, limit: int) -> tuple[AuditCheckpoint, ...]:
+        return await self._read(audit.checkpoints, after, limit)
+
+    async def audit_anchor(self) -> AuditAnchor | None:
+        return await self._read(audit.anchor)
+
+    async def audit_kept(self, *, through: int, after: int = 0, limit: int) -> tuple[AuditRecord, ...]:
+        return await self._read(audit.kept, through, after, limit)
+
+    async def audit_holds(self, *, after: tuple[str, str] = ("", ""), limit: int) -> tuple[AuditHold, ...]:
+        return await self._read(audit.holds, after, limit)
+
+    async def grant(self, account: str, scope: str) -> Grant | None:
+        return await self._read(audit.grant, account, scope)
+
+    async def grants(self, *, until_ms: int, limit: int) -> tuple[Grant, ...]:
+        return await self._read(audit.grants, until_ms, limit)
 
     async def statistics(self) -> StoreStatistics:
         size = await self._read(reads.size_bytes)
