@@ -69,6 +69,11 @@ class Sessions:
         joined = await self._changes.change(session_id, Join(caller.account, role, connection))
         if connection not in self._joined:  # it was closed while the store was writing
             joined = await self._changes.change(session_id, Drop(frozenset({connection})))
+        try:
+            await self._as_invited(caller, session_id)
+        except ProtocolError:  # it was removed from the room while the store was writing
+            await self._changes.change(session_id, Leave(caller.account, None))
+            raise
         return view(joined, self._timebase.now_ms())
 
     async def leave(self, caller: Caller, session_id: str) -> SessionView:

@@ -161,23 +161,41 @@ async def test_a_connection_closed_for_good_leaves_at_once(kit: Kit) -> None:
     assert kit.told.cut == [("s", "ben")]
 
 
+class Held:
+    """A ledger that waits before it commits."""
+
+    def __init__(self, kit: Kit) -> None:
+        self._kit = kit
+        self.committing, self.go_on = asyncio.Event(), asyncio.Event()
+        kit.changes_made._ledger = self
+
+    async def commit(self, *writes: Write) -> tuple[Outcome, ...]:
+        self.committing.set()
+        await self.go_on.wait()
+        return await self._kit.rooms.commit(*writes)
+
+
 async def test_a_connection_that_closes_while_it_joins_does_not_stay(kit: Kit) -> None:
     await kit.scheduled()
-    committing, go_on = asyncio.Event(), asyncio.Event()
-
-    class Held:
-        async def commit(self, *writes: Write) -> tuple[Outcome, ...]:
-            committing.set()
-            await go_on.wait()
-            return await kit.rooms.commit(*writes)
-
-    kit.changes_made._ledger = Held()
+    held = Held(kit)
     joining = asyncio.create_task(kit.sessions.join(BEN, "s"))
-    await committing.wait()
+    await held.committing.wait()
     await kit.sessions.connection_closed(BEN)
-    go_on.set()
+    held.go_on.set()
     await joining
     assert "absence" in await due(kit)
+
+
+async def test_who_is_removed_from_the_room_while_joining_does_not_stay(kit: Kit) -> None:
+    await kit.scheduled()
+    held = Held(kit)
+    joining = asyncio.create_task(kit.sessions.join(BEN, "s"))
+    await held.committing.wait()
+    await kit.rooms.remove_member("r", "ben")
+    await kit.sessions.evict("ben", "r")
+    held.go_on.set()
+    assert await refused(joining) is errors.NO_SUCH_SESSION
+    assert (await kit.sessions.find("s")).present == ()
 
 
 async def test_those_who_never_joined_are_untouched_when_a_connection_closes(kit: Kit) -> None:
