@@ -91,7 +91,8 @@ export function leftWords() {
 const LINK = "Ask for a new link, or open the one you were sent once more.";
 const SUPPORT = "Please tell the people who gave you this link.";
 
-const ERRORS = {
+/** By the stable name of the error: what went wrong, and what to do. */
+export const ERRORS = {
   token_missing: ["This link is not complete.", LINK],
   token_malformed: ["This link is not complete.", LINK],
   token_signature: ["This link is not valid here.", LINK],
