@@ -1,4 +1,4 @@
-"""The words on the pages against the names in the protocol: nothing without words, and no words without use."""
+"""The words on the pages against the names in the protocol: none without words, and no words without use."""
 
 from __future__ import annotations
 
