@@ -59,10 +59,10 @@ class Position(Struct, frozen=True):
 class Hello(Frame, frozen=True, tag="hello"):
     """The first frame of a connection, due within the time the server allows (10 s)."""
 
-    token: Annotated[str, Meta(min_length=1, max_length=8192)]
-    """A JWT; see the token reference."""
     device: DeviceId
     """Which installation of the app this is."""
+    token: Annotated[str, Meta(max_length=8192)] = ""
+    """A JWT; see the token reference. Without one, the answer is ``token_missing``."""
     versions: Annotated[tuple[int, ...], Meta(min_length=1, max_length=16)] = (VERSION,)
     """Protocol versions the client speaks."""
     rooms: Annotated[dict[RoomId, Position], Meta(max_length=4096)] = {}

@@ -35,11 +35,26 @@ class Access:
         Raises :exc:`ProtocolError` of a ``token_*`` kind, ``revoked``, or a temporary kind when keys or store
         cannot be asked.
         """
+        claims = await self.prove(token, device)
+        await self.check_not_revoked(claims.sub, device)
+        return claims
+
+    async def prove(self, token: str, device: str | None) -> Claims:
+        """The same without asking whether the account or device is revoked."""
         claims = await self._proven(token)
         if claims.device is not None and claims.device != device:
             raise ProtocolError(errors.TOKEN_SCOPE, "the token is for another device")
-        await self._check_not_revoked(claims.sub, device)
         return claims
+
+    async def check_not_revoked(self, account: str, device: str | None) -> None:
+        """``revoked`` if the account is, or the device."""
+        try:
+            # No device has the empty id: over HTTP only the account's own revocation bars.
+            revocation = await self._store.revocation(account, device or "")
+        except StoreError as error:
+            raise refusal(error) from error
+        if revocation is not None:
+            raise ProtocolError(errors.REVOKED)
 
     async def _proven(self, token: str) -> Claims:
         issuer = tokens.issuer_of(token)
@@ -61,12 +76,3 @@ class Access:
             leeway=self._settings.leeway_seconds,
             max_lifetime=self._settings.max_lifetime_seconds,
         )
-
-    async def _check_not_revoked(self, account: str, device: str | None) -> None:
-        try:
-            # No device has the empty id: over HTTP only the account's own revocation bars.
-            revocation = await self._store.revocation(account, device or "")
-        except StoreError as error:
-            raise refusal(error) from error
-        if revocation is not None:
-            raise ProtocolError(errors.REVOKED)

@@ -91,11 +91,13 @@ class Dispatcher:
                 return await self._rooms.history(caller.account, room, after, limit)
             case RoomRead(room=room, offset=offset):
                 caller.check_room(room)
-                return await self._rooms.read_up_to(caller.account, room, offset)
+                await self._rooms.read_up_to(caller.account, room, offset)
+                return None
             case MessageSend():
                 return await self._send(asker, request)
             case SignalSend():
-                return await self._signal(caller, request)
+                await self._signal(caller, request)
+                return None
             case SessionGet(session=session):
                 caller.check_session(session)
                 return await self._sessions.get(caller, session)
@@ -111,7 +113,8 @@ class Dispatcher:
                 return await self._media.offer(caller, session, sdp)
             case MediaLeave(session=session):
                 caller.check_session(session)
-                return await self._media.leave(caller, session)
+                await self._media.leave(caller, session)
+                return None
             case _:
                 assert_never(request)
 

@@ -182,9 +182,7 @@ class Rooms:
             case _:
                 return  # nobody waits to hear of the others
 
-    def _member(
-        self, room: str, account: str, role: Role, change: Literal["added", "removed"]
-    ) -> Append:
+    def _member(self, room: str, account: str, role: Role, change: Literal["added", "removed"]) -> Append:
         body = MemberBody(account, role, change)
         return Append(room, None, None, None, encode_body(body), self._timebase.now_ms())
 

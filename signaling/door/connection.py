@@ -66,7 +66,7 @@ class Refuse:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """Send a ``ping`` that carries ``t_ms``."""
+    """Send a ``ping``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,8 @@ class Connection:
         if isinstance(frame, Ack):
             return self._receipt(now) or Acknowledge(frame)
         if isinstance(frame, Pong):
-            return self._receipt(now) or self._alive(now)
+            self._pong_due = None
+            return self._receipt(now)
         if isinstance(frame, Hello):
             return self.close(errors.NOT_A_FRAME, ProtocolError(errors.OUT_OF_ORDER, "`hello` came twice"))
         return self._request(frame, now)
@@ -195,9 +196,6 @@ class Connection:
     def _plan_ping(self, now: float, jitter: float) -> None:
         self._ping_at = now + self._limits.ping_seconds * (1 - PING_JITTER + 2 * PING_JITTER * jitter)
 
-    def _alive(self, _now: float) -> None:
-        self._pong_due = None
-
     def _before_welcome(self, frame: ClientFrame) -> Effect | None:
         if isinstance(frame, Hello) and self._state is State.AWAITING_HELLO:
             self._state = State.VERIFYING
@@ -211,7 +209,7 @@ class Connection:
         return refused or Refuse(error.request_id, error)
 
     def _receipt(self, now: float) -> Close | None:
-        """Receipts beyond the rate are still taken: to lose one would hold up the sender of the other side."""
+        """Receipts beyond the rate are still taken: losing one would hold up what waits for it."""
         if self._allowance.weigh(RECEIPT_COST, now) is Verdict.CLOSE:
             return self.close(errors.RATE, ProtocolError(errors.RATE_LIMITED))
         return None
@@ -232,9 +230,10 @@ class Connection:
     def _refused_for_rate(self, request_id: int, now: float) -> Effect | None:
         verdict = self._allowance.weigh(REQUEST_COST, now)
         wait = self._allowance.wait(REQUEST_COST)
-        if verdict is Verdict.TAKE and self._account is not None and not self._account.take(REQUEST_COST, now):
+        account = self._account
+        if verdict is Verdict.TAKE and account is not None and not account.take(REQUEST_COST, now):
             verdict = self._allowance.endure(now)
-            wait = self._account.wait(REQUEST_COST)
+            wait = account.wait(REQUEST_COST)
         if verdict is Verdict.TAKE:
             return None
         error = ProtocolError(errors.RATE_LIMITED, retry_after_ms=int(wait * 1000) + 1)

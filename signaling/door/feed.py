@@ -70,7 +70,7 @@ class Feed:
         self._task: asyncio.Task[None] | None = None
 
     def subscribe(self, log: RoomHead, position: frames.Position) -> None:
-        """Deliver a room from behind ``position``; ``log`` was read after the account was attached to the bus."""
+        """Deliver a room from behind ``position``; ``log`` was read after attaching to the bus."""
         self._follow(self._delivery.subscribe(log, position.epoch, position.offset))
 
     def unsubscribe(self, room: str) -> None:
@@ -80,7 +80,7 @@ class Feed:
     def published(self, message: EventMessage) -> None:
         """An event was committed: it goes out now if the device keeps up, or is read from the store later."""
         notice = message.notice
-        encoded = message.bytes(self._subprotocol)
+        encoded = message.encoded(self._subprotocol)
         if not self._writer.fits(len(encoded)):
             self._follow(self._delivery.observed(_head(notice)))
             return
@@ -138,7 +138,7 @@ class Feed:
     def _send_page(self, page: delivery.SendPage) -> None:
         for event in page.events:
             notice = EventNotice(page.room, page.epoch, event)
-            self._writer.send(EventMessage(notice).bytes(self._subprotocol))
+            self._writer.send(EventMessage(notice).encoded(self._subprotocol))
 
     def _fetch(self, fetch: delivery.Fetch) -> None:
         if self._writer.fits(fetch.max_bytes):

@@ -59,7 +59,7 @@ class EventMessage:
         self._binary: bytes | None = None
         self._text: bytes | None = None
 
-    def bytes(self, subprotocol: Subprotocol) -> bytes:
+    def encoded(self, subprotocol: Subprotocol) -> bytes:
         """The message in ``subprotocol``; the same object at every call."""
         if subprotocol is Subprotocol.MSGPACK:
             if self._binary is None:
@@ -94,7 +94,7 @@ class SignalMessage:
         self._binary = message(encoded, Subprotocol.MSGPACK)
         self._text: bytes | None = None
 
-    def bytes(self, subprotocol: Subprotocol) -> bytes:
+    def encoded(self, subprotocol: Subprotocol) -> bytes:
         """The message in ``subprotocol``; the same object at every call."""
         if subprotocol is Subprotocol.MSGPACK:
             return self._binary

@@ -1,7 +1,7 @@
 """The connections of this node by account, and what reaches them from the bus.
 
-An event or signal is encoded once for each subprotocol, and the same bytes are handed to every connection that
-is to have them. A slow connection never holds up another: handing over never waits.
+An event or signal is encoded once for each subprotocol, and every connection is handed the same bytes. A slow
+connection never holds up another: handing over never waits.
 """
 
 from __future__ import annotations
@@ -60,6 +60,9 @@ class Link(Protocol):
 
     def end(self, code: CloseCode, error: ProtocolError | None = None) -> None:
         """Close it."""
+
+    def check_progress(self, now: float) -> None:
+        """Close it if its socket has taken nothing for too long."""
 
     def goodbye(self, code: CloseCode, reconnect_after_ms: int) -> None:
         """Close it, and tell it when to come back."""
@@ -121,7 +124,7 @@ class Hub:
         return f"{self._last_id:015x}{secrets.token_hex(8)}"
 
     def check_entry(self) -> None:
-        """``overloaded`` when this node has as many connections as it may, ``going_away`` when it is stopping."""
+        """``overloaded`` when this node is full, ``going_away`` when it is stopping."""
         if self.draining:
             raise ProtocolError(errors.GOING_AWAY, retry_after_ms=1000)
         if len(self._links) >= self._limits.connections:
@@ -139,10 +142,10 @@ class Hub:
             self._empty.set()
 
     def attach(self, link: Link, account: str, now: float) -> TokenBucket:
-        """A connection has said whose it is: it hears of its account from here on. Returns the account's bucket.
+        """A connection has said whose it is: it hears of its account from here on.
 
-        Older connections of the same device are replaced. ``rate_limited`` when the account has as many
-        connections as it may.
+        Older connections of the same device are replaced. Returns the bucket that the account's connections
+        share. ``rate_limited`` when the account has as many connections as it may.
         """
         known = self._accounts.get(account)
         if known is None:
@@ -184,9 +187,9 @@ class Hub:
             link.signal(notice, SignalMessage(notice.body))
 
     async def close_all(self, code: CloseCode, reconnect_spread: float) -> None:
-        """Turn new connections away, tell all others to come back within ``reconnect_spread`` seconds, close them.
+        """Turn new connections away, and close all others, which are told when to come back.
 
-        Returns when they are gone.
+        ``reconnect_spread`` is over how many seconds they are spread. Returns when all are gone.
         """
         self.draining = True
         for link in list(self._links.values()):
@@ -250,5 +253,5 @@ class Hub:
     def _notice(self, room: str, body: SignalBody, sender: str | None) -> SignalNotice:
         encoded = encode(Signal(room, body, sender), Subprotocol.MSGPACK)
         about = getattr(body, "session", None)
-        key = "\0".join((room, sender or "", body.__struct_config__.tag or "", about or ""))
+        key = "\0".join((room, sender or "", str(body.__struct_config__.tag), about or ""))
         return SignalNotice(room, key, sender, encoded, self._timebase.now_ms())

@@ -1,4 +1,4 @@
-"""How fast a connection or an account may ask: token buckets, and the patience with those who do not slow down.
+"""How fast a connection or an account may ask: token buckets, and patience with those who do not slow down.
 
 Pure: time is an argument, in seconds of a monotonic clock.
 """

@@ -20,7 +20,6 @@ from protocol.frames import Hello, Position
 from protocol.tokens import Claims
 from relay.bus import MembershipNotice, SignalNotice
 from relay.errors import StoreError
-from relay.rows import Membership, RoomHead
 from signaling.caller import Caller
 from signaling.door.connection import (
     Acknowledge,
@@ -41,6 +40,7 @@ from signaling.door.shared import Shared, announced
 from signaling.door.welcome import Inventory, close_code, identify, take_inventory
 from signaling.door.writer import Wire, Writer, high_water
 from signaling.observe.logs import failure
+from signaling.storage_errors import refusal
 
 _log = structlog.get_logger("rapport.door")
 
@@ -110,7 +110,7 @@ class Link:
             self._follow(effect)
 
     def receive_control(self, pong: bytes) -> None:
-        """A WebSocket ping came in, answered by the control frame ``pong``; or a pong, answered by nothing."""
+        """A WebSocket ping came in, to be answered by the frame ``pong``; or a pong, by nothing."""
         effect = self._core.control(_now())
         if effect is not None:
             self._follow(effect)
@@ -123,7 +123,7 @@ class Link:
         return self._greeting is not None or self._writer.over
 
     async def ready(self) -> None:
-        """Wait until more may be read: ``hello`` is answered first, and a slow reader is not heard further."""
+        """Wait until more may be read: ``hello`` is answered first, and slow readers have to read."""
         if self._greeting is not None:
             await asyncio.wait([self._greeting])
         await self._writer.until_space()
@@ -142,10 +142,12 @@ class Link:
         if self._greeting is not None:
             await asyncio.wait([self._greeting])
         await self._requests.finish()
-        if self._caller is not None:
-            self._shared.hub.detach(self, self._caller.account)
-            await self._shared.dispatcher.closed(self._caller, for_good=self._barred)
-        self._shared.hub.leave(self)
+        try:
+            if self._caller is not None:
+                self._shared.hub.detach(self, self._caller.account)
+                await self._shared.dispatcher.closed(self._caller, for_good=self._barred)
+        finally:
+            self._shared.hub.leave(self)
 
     # --- From the timers ---
 
@@ -171,7 +173,7 @@ class Link:
     def signal(self, notice: SignalNotice, message: SignalMessage) -> None:
         """Somebody signalled in a room."""
         if notice.room in self._rooms and self._core.state is State.OPEN:
-            self._writer.send_signal(notice.key, message.bytes(self._subprotocol), _now())
+            self._writer.send_signal(notice.key, message.encoded(self._subprotocol), _now())
 
     def membership(self, notice: MembershipNotice) -> None:
         """The account's place in a room changed."""
@@ -300,6 +302,8 @@ class Link:
             shared.acks,
             shared.limits,
         )
+        # Asked now that a revocation would be heard of: between the two there is no gap to slip through.
+        await shared.access.check_not_revoked(caller.account, hello.device)
         unwritten = shared.acks.latest(caller.account, hello.device)
         inventory = await take_inventory(shared.store, caller, hello, unwritten)
         if self._core.state is State.VERIFYING:
@@ -348,6 +352,7 @@ class Link:
             heads = await self._shared.store.heads([room])
         except StoreError as error:
             _log.warning("room_not_delivered", connection=self._connection, error=error.name)
+            self.end(errors.FAILED, refusal(error))  # to come back, and find the room among the others
             return
         # Meanwhile the account may have been removed again, or removed and added.
         if room in heads and self._rooms.get(room) is False and self._core.state is State.OPEN:

@@ -13,7 +13,7 @@ import structlog
 
 from protocol import errors
 from protocol.errors import ProtocolError
-from protocol.frames import AnyRequest, Error, Ok, Result, RoomHistory
+from protocol.frames import AnyRequest, Error, Ok, RoomHistory
 from relay.errors import StoreError
 from signaling.dispatch import Asker, Dispatcher
 from signaling.door.writer import Writer

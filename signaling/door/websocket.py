@@ -79,7 +79,7 @@ class Door:
         self._watch = asyncio.get_running_loop().create_task(self._watch_progress())
 
     async def stop(self) -> None:
-        """Stop looking after connections, and write the cursors that wait. The connections are closed before."""
+        """Stop looking after connections, which are closed before, and write the cursors that wait."""
         if self._watch is not None:
             self._watch.cancel()
             await asyncio.wait([self._watch])
@@ -87,7 +87,7 @@ class Door:
         await self._shared.acks.flush()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """One connection from its handshake to its end. Raises :exc:`ProtocolError` instead of a handshake."""
+        """One connection from its handshake, which :exc:`ProtocolError` refuses, to its end."""
         subprotocol = negotiate(request)
         self._check_origin(request)
         self._shared.hub.check_entry()
@@ -141,7 +141,7 @@ class Door:
                 link.check_progress(loop.time())
 
     def _check_origin(self, request: web.Request) -> None:
-        """Browsers name the page's origin (RFC 6454); anyone else may leave it out, and needs a token anyway."""
+        """Browsers name the page's origin (RFC 6454); others may leave it out, and need a token anyway."""
         origin = request.headers.get("Origin")
         if origin is None or origin in self._origins:
             return

@@ -64,14 +64,16 @@ def close_code(error: ProtocolError) -> CloseCode:
 
 
 async def identify(access: Access, hello: Hello, connection: str) -> Caller:
-    """Who says hello. Raises :exc:`ProtocolError`."""
+    """Who says hello; not yet whether they were revoked. Raises :exc:`ProtocolError`."""
     if VERSION not in hello.versions:
         raise ProtocolError(errors.UNSUPPORTED_VERSION, f"version {VERSION} is spoken here")
-    claims = await access.verify(hello.token, hello.device)
+    claims = await access.prove(hello.token, hello.device)
     return Caller.of(claims, device=hello.device, connection=connection)
 
 
-async def take_inventory(store: Store, caller: Caller, hello: Hello, unwritten: Mapping[str, Cursor]) -> Inventory:
+async def take_inventory(
+    store: Store, caller: Caller, hello: Hello, unwritten: Mapping[str, Cursor]
+) -> Inventory:
     """The caller's rooms; ``unwritten`` are cursors of the device that the store may not have yet.
 
     The account must be attached to the bus before, so that nothing falls between this and what is published.
@@ -84,7 +86,9 @@ async def take_inventory(store: Store, caller: Caller, hello: Hello, unwritten: 
     except StoreError as error:
         raise refusal(error) from error
     rooms = {one.room for one in memberships}
-    stored = {room: Position(cursor.epoch, cursor.offset) for room, cursor in cursors.items() if room in rooms}
+    stored = {
+        room: Position(cursor.epoch, cursor.offset) for room, cursor in cursors.items() if room in rooms
+    }
     asked = {room: position for room, position in hello.rooms.items() if room in rooms}
     gone = tuple(room for room in hello.rooms if room not in rooms)
     return Inventory(memberships, {**stored, **asked}, cursors, gone)

@@ -1,0 +1,167 @@
+"""A node's door without the rest of the node: real store, bus and sockets, scripted sessions and media."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from config.settings import LimitSettings, ServerSettings, TokenSettings
+from protocol import errors
+from protocol.errors import ProtocolError
+from protocol.fields import Role
+from protocol.frames import Answer, SessionView
+from protocol.tokens import Claims, mint
+from relay.bus.local import LocalBus
+from relay.sqlite.store import SqliteStore
+from signaling.access import Access
+from signaling.caller import Caller
+from signaling.dispatch import Dispatcher
+from signaling.door.acks import Acks
+from signaling.door.hub import Hub
+from signaling.door.shared import Shared
+from signaling.door.websocket import Door
+from signaling.http.problems import problems
+from signaling.key_sets import KeySets
+from signaling.rooms import Rooms
+from signaling.timebase import Timebase
+
+KEY, SECRET = "test", "a secret for tests that is long enough"
+
+# Wide enough that only the tests of rates meet them.
+GENEROUS = LimitSettings(
+    requests_per_second=1e6,
+    requests_burst=1_000_000,
+    account_requests_per_second=1e6,
+    account_requests_burst=1_000_000,
+)
+
+
+class ScriptedSessions:
+    """Sessions named ``<room>/<anything>`` exist; the rest does not. Notes what it is asked."""
+
+    def __init__(self) -> None:
+        self.closed: list[Caller] = []
+        self.asked: list[tuple[str, str]] = []
+        self.broken = False
+
+    def _view(self, what: str, session: str) -> SessionView:
+        self.asked.append((what, session))
+        if self.broken:
+            raise RuntimeError("canary-in-an-exception")
+        room, slash, _ = session.partition("/")
+        if not slash:
+            raise ProtocolError(errors.NO_SUCH_SESSION)
+        return SessionView(session, room, "live", "chat", 0, 0, 0, 0, 0)
+
+    async def get(self, caller: Caller, session_id: str) -> SessionView:
+        return self._view("get", session_id)
+
+    async def join(self, caller: Caller, session_id: str) -> SessionView:
+        return self._view("join", session_id)
+
+    async def leave(self, caller: Caller, session_id: str) -> SessionView:
+        return self._view("leave", session_id)
+
+    async def end(self, caller: Caller, session_id: str) -> SessionView:
+        return self._view("end", session_id)
+
+    async def connection_closed(self, caller: Caller, *, for_good: bool = False) -> None:
+        self.closed.append(caller)
+
+
+class ScriptedMedia:
+    """Answers every offer with itself; can be held up."""
+
+    def __init__(self) -> None:
+        self.hold: asyncio.Event | None = None
+
+    async def offer(self, caller: Caller, session_id: str, sdp: str) -> Answer:
+        if self.hold is not None:
+            await self.hold.wait()
+        return Answer(sdp, 1)
+
+    async def leave(self, caller: Caller, session_id: str) -> None:
+        return None
+
+
+class DoorServer:
+    """One node's door on a free port."""
+
+    def __init__(
+        self,
+        path: Path,
+        limits: LimitSettings = GENEROUS,
+        tokens: TokenSettings | None = None,
+        server: ServerSettings | None = None,
+    ) -> None:
+        self.limits = limits
+        self.timebase = Timebase()
+        self.store = SqliteStore(path)
+        self.bus = LocalBus()
+        self.rooms = Rooms(self.store, self.bus, self.timebase)
+        self.hub = Hub(self.store, self.bus, limits, self.timebase)
+        self.sessions, self.media = ScriptedSessions(), ScriptedMedia()
+        settings = tokens or TokenSettings(keys={KEY: SECRET})
+        self.key_sets = KeySets(settings.jwks, floor_seconds=0.0)
+        self.access = Access(settings, self.store, self.key_sets, self.timebase)
+        dispatcher = Dispatcher(self.rooms, self.hub, self.sessions, self.media, self.access, self.timebase)
+        shared = Shared(
+            limits, self.store, self.hub, self.access, dispatcher, self.timebase, Acks(self.store)
+        )
+        self.door = Door(shared, server or ServerSettings())
+        self.port = 0
+        self._runner: web.AppRunner | None = None
+
+    async def start(self) -> None:
+        """Open everything and listen."""
+        await self.store.open()
+        await self.hub.start()
+        await self.door.start()
+        app = web.Application(middlewares=[problems])
+        app.router.add_get("/v1/connect", self.door.handle)
+        self._runner = web.AppRunner(app, access_log=None)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        self.port = self._runner.addresses[0][1]
+
+    async def stop(self) -> None:
+        """Drain and close everything."""
+        assert self._runner is not None
+        await self.hub.close_all(errors.DRAIN, 1.0)
+        await self._runner.cleanup()
+        await self.door.stop()
+        await self.hub.stop()
+        await self.store.close()
+
+    @property
+    def url(self) -> str:
+        """Where to connect."""
+        return f"ws://127.0.0.1:{self.port}/v1/connect"
+
+    async def room(self, name: str, *accounts: str) -> None:
+        """A room whose first member is a therapist, the others clients."""
+        roles: list[Role] = ["therapist", *["client"] * (len(accounts) - 1)]  # type: ignore[list-item]
+        await self.rooms.create(name, b"", list(zip(accounts, roles, strict=True)))
+
+    def token(self, account: str, role: Role = "client", *, seconds: float = 600, **claims: Any) -> str:
+        """A token of the test key."""
+        now = self.timebase.now_ms() / 1000
+        return mint(Claims(KEY, account, role, now + seconds, **claims), SECRET)
+
+
+@asynccontextmanager
+async def door_server(path: Path, **limits: Any) -> AsyncIterator[DoorServer]:
+    """A running server; ``limits`` differ from the generous ones."""
+    server = DoorServer(path, dataclasses.replace(GENEROUS, **limits))
+    await server.start()
+    try:
+        yield server
+    finally:
+        await server.stop()
