@@ -77,8 +77,9 @@ class Peer:
     async def join(self, room: str, session: str) -> float:
         """Connect and join; media follows by itself. Seconds from the beginning to the reply."""
         started = time.monotonic()
-        await self.client.connect()
+        # Before the first event can come: what the log told before would be missing from `changes`.
         self._room, self._session = room, session
+        await self.client.connect()
         await self.client.join(session)
         self.joined_at = time.monotonic()
         self._media_wanted.set()
