@@ -1,4 +1,4 @@
-"""The browser's side of Rapport: a JavaScript client and its pages, in :data:`STATIC`; see docs/web-client.md."""
+"""The browser's side: a JavaScript client and its pages, in :data:`STATIC`; see docs/web-client.md."""
 
 from importlib.resources import files
 
