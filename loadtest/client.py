@@ -253,7 +253,10 @@ class Client:
     async def _converse(self) -> None:
         """One connection from hello to its end."""
         hello = {
-            "op": "hello", "token": self._token(), "device": self._device, "versions": [wire.VERSION],
+            "op": "hello",
+            "token": self._token(),
+            "device": self._device,
+            "versions": [wire.VERSION],
             "rooms": self.logs.positions(),
         }
         link = await Link.open(self._url, hello, timeout=self._pace.connect)

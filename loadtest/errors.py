@@ -1,13 +1,13 @@
 """What can go wrong for a client of the server.
 
-    LoadTestError              base; ``name`` is stable and is what reports count by
-      Refused                  the server answered a request with an error
-      Closed                   the server closed the connection and does not want it back
-      Unreachable              no connection came about
-      Disconnected             the connection was lost before the reply to a request that is not repeated
-      TimedOut                 no answer came in time
-      ServerFault              the server broke the protocol
-      NotHeld                  a session did not go as a session should
+LoadTestError              base; ``name`` is stable and is what reports count by
+  Refused                  the server answered a request with an error
+  Closed                   the server closed the connection and does not want it back
+  Unreachable              no connection came about
+  Disconnected             the connection was lost before the reply to a request that is not repeated
+  TimedOut                 no answer came in time
+  ServerFault              the server broke the protocol
+  NotHeld                  a session did not go as a session should
 """
 
 from __future__ import annotations

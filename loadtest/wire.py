@@ -25,7 +25,12 @@ Map: TypeAlias = dict[str, Any]
 
 _REQUIRED: Final[Mapping[str, Mapping[str, type]]] = {
     "welcome": {
-        "connection": str, "version": int, "server_now_ms": int, "account": str, "role": str, "limits": dict,
+        "connection": str,
+        "version": int,
+        "server_now_ms": int,
+        "account": str,
+        "role": str,
+        "limits": dict,
         "rooms": list,
     },
     "ok": {"id": int},

@@ -30,8 +30,10 @@ class Script:
         assert request.headers["Authorization"].startswith("Bearer ")
         self.asked.append((request.method, request.path, body, request.headers.get("Idempotency-Key")))
         status, answer = self._answers.pop(0)
-        return web.Response(status=status, text=answer) if isinstance(answer, str) else web.json_response(
-            answer, status=status
+        return (
+            web.Response(status=status, text=answer)
+            if isinstance(answer, str)
+            else web.json_response(answer, status=status)
         )
 
 

@@ -51,8 +51,13 @@ def test_wrong_arguments_are_refused_by_name(
     ],
 )
 def test_what_cannot_begin_is_said_in_one_line(
-    url: str, secret: str, report: str, says: str,
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+    url: str,
+    secret: str,
+    report: str,
+    says: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     monkeypatch.setenv("RAPPORT_SECRET", secret)
     status = rapport("loadtest", "--url", url, "--key", "k", "--report", str(tmp_path / report))

@@ -17,7 +17,9 @@ def test_addresses() -> None:
     assert Target("https://care.example", "k", SECRET).connect == "wss://care.example/v1/connect"
 
 
-@pytest.mark.parametrize("url", ["", "127.0.0.1:8080", "ws://x", "http://", "http://x/path", "http://x?q", "http://x#f"])
+@pytest.mark.parametrize(
+    "url", ["", "127.0.0.1:8080", "ws://x", "http://", "http://x/path", "http://x?q", "http://x#f"]
+)
 def test_what_is_no_address_of_a_server(url: str) -> None:
     with pytest.raises(ValueError, match="the address of a server"):
         Target(url, "k", SECRET)
