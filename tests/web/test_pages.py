@@ -119,6 +119,7 @@ async def test_unread_messages_are_counted_while_the_chat_is_closed(
     async with at_the_page(browser, server, modality="audio") as (page, scripted):
         scripted.refusals["media.offer"] = "media_unavailable"
         await come_in(page)
+        await reads(page, "#notice", "Sound and picture are not available")  # it moves what is to be pressed
         await page.click("#chat [data-action=chat]")
         await scripted.say("Are you there?")
         await reads(page, "#unread", "1")
