@@ -5,10 +5,11 @@ The store is the truth: what `commit` returned is durable and visible to every l
 when. It knows no clock (times are arguments), no frames, no permissions beyond membership.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Protocol, overload
 
 from relay.audit_trail import AuditTrail
+from relay.errors import StoreError
 from relay.rows import (
     Cursor,
     Deadline,
@@ -56,6 +57,13 @@ class Store(Webhooks, AuditTrail, Protocol):
         """Apply the writes atomically; durable when it returns, one outcome per write.
 
         Raises what the writes name, and `StoreFull`. Cancelling the caller does not undo a commit under way.
+        """
+
+    def commit_soon(
+        self, done: Callable[[tuple[Outcome, ...] | StoreError], None], /, *writes: Write
+    ) -> None:
+        """The same without a task for each commit: `done` is given the outcomes or the error, in a later turn
+        of the event loop, in the order of the calls. Raises `StoreClosed` and `Overloaded` at once.
         """
 
     async def room(self, room: str) -> Room | None:

@@ -1,12 +1,13 @@
 """Requests to the services that carry them out, and what comes back to results.
 
-Each request of the protocol has exactly one row in :meth:`Dispatcher.perform`. Whether a request may be taken
+Each request of the protocol has exactly one row here. Whether a request may be taken
 at this moment (rates, ids, sizes) was decided before, by the connection; replies are sent by it afterwards.
 """
 
 from __future__ import annotations
 
-from typing import Protocol, assert_never
+from collections.abc import Callable, Coroutine
+from typing import Protocol, TypeAlias, assert_never
 
 from protocol import errors
 from protocol.errors import ProtocolError
@@ -33,12 +34,31 @@ from protocol.frames import (
     TokenRefresh,
 )
 from protocol.tokens import Claims
+from relay.writes import Appended
 from signaling.access import Access
 from signaling.caller import Caller
 from signaling.door.hub import Hub
 from signaling.rooms import Rooms
 from signaling.services import MediaService, SessionService
 from signaling.timebase import Timebase
+
+Awaited: TypeAlias = (
+    TokenRefresh
+    | RoomGet
+    | RoomHistory
+    | RoomRead
+    | SignalSend
+    | SessionGet
+    | SessionJoin
+    | SessionLeave
+    | SessionEnd
+    | MediaOffer
+    | MediaLeave
+)
+"""The requests whose results have to be awaited."""
+
+Answer: TypeAlias = Callable[[Result | ProtocolError | None], None]
+Work: TypeAlias = Coroutine[None, None, Result | None]
 
 
 class Asker(Protocol):
@@ -75,12 +95,30 @@ class Dispatcher:
         self._access = access
         self._timebase = timebase
 
-    async def perform(self, asker: Asker, request: AnyRequest) -> Result | None:  # noqa: C901 - one row each
-        """The result of a request; raises :exc:`ProtocolError`, or :exc:`relay.errors.StoreError`."""
+    def begin(self, asker: Asker, request: AnyRequest, answer: Answer) -> Work | None:
+        """Begin to carry out a request; what has to be awaited for its result, if anything has.
+
+        What need not be awaited here gives its result to ``answer``, which is all that most requests do: it
+        saves a task for each message. The work returned, and this method, raise :exc:`ProtocolError` or
+        :exc:`relay.errors.StoreError`.
+        """
+        match request:
+            case MessageSend():
+                self._send(asker, request, answer)
+                return None
+            case TimeGet():
+                answer(Time(self._timebase.now_ms()))
+                return None
+            case _:
+                return self._perform(asker, request)
+
+    async def closed(self, caller: Caller, *, for_good: bool) -> None:
+        """A connection is gone; ``for_good`` if its device may not come back."""
+        await self._sessions.connection_closed(caller, for_good=for_good)
+
+    async def _perform(self, asker: Asker, request: Awaited) -> Result | None:
         caller = asker.caller
         match request:
-            case TimeGet():
-                return Time(self._timebase.now_ms())
             case TokenRefresh(token=token):
                 return await self._refresh(asker, token)
             case RoomGet(room=room):
@@ -93,8 +131,6 @@ class Dispatcher:
                 caller.check_room(room)
                 await self._rooms.read_up_to(caller.account, room, offset)
                 return None
-            case MessageSend():
-                return await self._send(asker, request)
             case SignalSend():
                 await self._signal(caller, request)
                 return None
@@ -118,26 +154,24 @@ class Dispatcher:
             case _:
                 assert_never(request)
 
-    async def closed(self, caller: Caller, *, for_good: bool) -> None:
-        """A connection is gone; ``for_good`` if its device may not come back."""
-        await self._sessions.connection_closed(caller, for_good=for_good)
-
-    async def _send(self, asker: Asker, request: MessageSend) -> Sent:
-        # Nothing is awaited before the append: the messages of a connection are appended in their order.
+    def _send(self, asker: Asker, request: MessageSend, answer: Answer) -> None:
+        """Append a message: at once, so that the messages of a connection keep their order."""
         caller = asker.caller
         caller.check_room(request.room)
         if request.session is not None:
             caller.check_session(request.session)
             if asker.sessions.get(request.session) != request.room:
                 raise ProtocolError(errors.NOT_JOINED)
-        appended = await self._rooms.append(
-            request.room,
-            MessageBody(request.mid, request.data, request.session),
-            sender=caller.account,
-            device=caller.device,
-            mid=request.mid.bytes,
-        )
-        return Sent(appended.epoch, appended.offset, appended.at_ms, appended.duplicate)
+        assert caller.device is not None
+
+        def done(appended: Appended | ProtocolError) -> None:
+            if isinstance(appended, ProtocolError):
+                answer(appended)
+            else:
+                answer(Sent(appended.epoch, appended.offset, appended.at_ms, appended.duplicate))
+
+        body = MessageBody(request.mid, request.data, request.session)
+        self._rooms.append_soon(request.room, body, caller.account, caller.device, request.mid.bytes, done)
 
     async def _signal(self, caller: Caller, request: SignalSend) -> None:
         caller.check_room(request.room)

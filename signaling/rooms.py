@@ -7,7 +7,7 @@ exist. Who may do what beyond membership is decided by those who call.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from protocol import errors, frames
@@ -33,6 +33,9 @@ from relay.writes import (
 )
 from signaling.storage_errors import refusal
 from signaling.timebase import Timebase
+
+Appending = Callable[[Appended | ProtocolError], None]
+"""Is told what became of an append."""
 
 HISTORY_BYTES = 256 * 1024
 """As much as a page of history holds, if it is more than one event."""
@@ -71,6 +74,27 @@ class Rooms:
         """
         write = Append(room, sender, device, mid, encode_body(body), self._timebase.now_ms())
         return await self._append(write)
+
+    def append_soon(
+        self, room: str, body: EventBody, sender: str, device: str, mid: bytes, done: Appending
+    ) -> None:
+        """The same as :meth:`append` for those who send much: without a task, and never raising.
+
+        ``done`` is given the outcome or the refusal, for several calls in the order of the calls.
+        """
+        write = Append(room, sender, device, mid, encode_body(body), self._timebase.now_ms())
+
+        def committed(answer: tuple[Outcome, ...] | StoreError) -> None:
+            if isinstance(answer, StoreError):
+                done(refusal(answer))
+                return
+            self._tell(write, answer[0])
+            done(_appended(answer[0]))
+
+        try:
+            self._store.commit_soon(committed, write)
+        except StoreError as error:
+            done(refusal(error))
 
     async def append_with(self, room: str, body: EventBody, *writes: Write) -> Appended:
         """An event of the server itself and other writes in one step: all of it happens, or nothing."""
@@ -153,11 +177,9 @@ class Rooms:
     # --- Inside ---
 
     async def _append(self, write: Append, *others: Write) -> Appended:
-        outcomes = await self._carry_out(write, *others)
-        appended = outcomes[0]
-        assert isinstance(appended, Appended)
-        if appended.differs:
-            raise ProtocolError(errors.MID_DIFFERS)
+        appended = _appended((await self._carry_out(write, *others))[0])
+        if isinstance(appended, ProtocolError):
+            raise appended
         return appended
 
     async def _carry_out(self, *writes: Write) -> tuple[Outcome, ...]:
@@ -211,6 +233,11 @@ class Rooms:
         if room not in heads:
             raise ProtocolError(errors.NO_SUCH_ROOM)
         return heads[room]
+
+
+def _appended(outcome: Outcome) -> Appended | ProtocolError:
+    assert isinstance(outcome, Appended)
+    return ProtocolError(errors.MID_DIFFERS) if outcome.differs else outcome
 
 
 def _role(member: Member) -> Role:

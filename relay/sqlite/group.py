@@ -10,6 +10,7 @@ import logging
 import queue
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
 from relay.errors import Overloaded, StoreClosed, StoreError
@@ -22,7 +23,8 @@ _log = logging.getLogger(__name__)
 _WITH_BODY: Final = (Append, PutDelivery)
 
 Apply = Callable[[Sequence[Call]], list[Answer]]
-_Waiting = tuple[Call, asyncio.Future[tuple[Outcome, ...]]]
+Done = Callable[[Answer], None]
+_Waiting = tuple[Call, Done]
 
 
 class GroupCommit:
@@ -65,20 +67,24 @@ class GroupCommit:
 
     def submit(self, call: Call) -> asyncio.Future[tuple[Outcome, ...]]:
         """Queue a call. Raises `StoreClosed` or `Overloaded`; the future gives outcomes or a `StoreError`."""
+        future: asyncio.Future[tuple[Outcome, ...]] = self._loop.create_future()
+        self.enter(call, partial(_resolve, future))
+        return future
+
+    def enter(self, call: Call, done: Done) -> None:
+        """The same without a future: `done` is given the answer, in the order of the calls."""
         if self._closed:
             raise StoreClosed("the store is closed")
         size = _size(call)
         if len(self._waiting) >= self._max_waiting or self._waiting_bytes + size > self._max_waiting_bytes:
             raise Overloaded("too many writes wait for the store")
-        future: asyncio.Future[tuple[Outcome, ...]] = self._loop.create_future()
-        self._waiting.append((call, future))
+        self._waiting.append((call, done))
         self._waiting_bytes += size
         if not self._writing:
             self._writing = True
             self._idle.clear()
             # At the end of this turn: what the same turn still brings goes into the same batch.
             self._loop.call_soon(self._hand_over)
-        return future
 
     async def close(self) -> None:
         """Take no more calls, finish those taken, end the thread."""
@@ -103,13 +109,12 @@ class GroupCommit:
             self._idle.set()
         self.batches += 1
         self.commits += len(batch)
-        for (_, future), answer in zip(batch, answers, strict=True):
-            if future.cancelled():
-                continue
-            if isinstance(answer, StoreError):
-                future.set_exception(answer)
-            else:
-                future.set_result(answer)
+        for (_, done), answer in zip(batch, answers, strict=True):
+            try:
+                done(answer)
+            except Exception as error:  # noqa: BLE001 - a caller's fault is not that of the others in its batch
+                context = {"message": "an answer of the store was not taken", "exception": error}
+                self._loop.call_exception_handler(context)
 
     def _run(self) -> None:
         while (batch := self._batches.get()) is not None:
@@ -122,5 +127,17 @@ class GroupCommit:
             self._loop.call_soon_threadsafe(self._settle, batch, answers)
 
 
+def _resolve(future: asyncio.Future[tuple[Outcome, ...]], answer: Answer) -> None:
+    if future.cancelled():
+        return
+    if isinstance(answer, StoreError):
+        future.set_exception(answer)
+    else:
+        future.set_result(answer)
+
+
 def _size(call: Call) -> int:
+    if len(call) == 1:  # nearly all of them
+        (write,) = call
+        return len(write.body) if isinstance(write, _WITH_BODY) else 0
     return sum([len(write.body) for write in call if isinstance(write, _WITH_BODY)])

@@ -25,7 +25,7 @@ from relay.rows import (
     StoreStatistics,
 )
 from relay.sqlite import audit, reads, webhooks
-from relay.sqlite.group import GroupCommit
+from relay.sqlite.group import Done, GroupCommit
 from relay.sqlite.opening import open_connections, translated
 from relay.sqlite.writer import Writer
 from relay.webhooks import Backlog, Delivery, DeliveryCursor, DeliveryState, Examined
@@ -91,6 +91,11 @@ class SqliteStore:
         if not writes:
             return ()
         return await self._group.submit(writes)
+
+    def commit_soon(self, done: Done, /, *writes: Write) -> None:
+        if self._group is None:
+            raise StoreClosed("the store is not open")
+        self._group.enter(writes, done)
 
     async def room(self, room: str) -> Room | None:
         return await self._read(reads.room, self._epoch, room)

@@ -10,9 +10,10 @@ carrying out of requests are the shell's; how events are sent ahead is decided i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from config.settings import LimitSettings
 from protocol import errors
@@ -20,7 +21,7 @@ from protocol.codec import Decoder
 from protocol.errors import CloseCode, ProtocolError
 from protocol.frames import Ack, AnyRequest, ClientFrame, Hello, MessageSend, Pong, SignalSend
 from protocol.signals import Opaque
-from signaling.door.limits import RECEIPT_COST, REQUEST_COST, Allowance, TokenBucket, Verdict
+from signaling.door.limits import RECEIPT_COST, REQUEST_COST, Allowance, TokenBucket
 
 PING_JITTER = 0.2
 """A ping comes this part of its interval earlier or later, so that those of many connections spread."""
@@ -35,42 +36,36 @@ class State(Enum):
     CLOSED = "closed"
 
 
-@dataclass(frozen=True, slots=True)
-class Verify:
+class Verify(Struct, frozen=True, gc=False):
     """A ``hello`` came: find out who it is, then call ``welcome`` or ``close``."""
 
     hello: Hello
 
 
-@dataclass(frozen=True, slots=True)
-class Perform:
+class Perform(Struct, frozen=True, gc=False):
     """Carry out the request, and call ``finish`` when its reply is sent."""
 
     request: AnyRequest
 
 
-@dataclass(frozen=True, slots=True)
-class Acknowledge:
+class Acknowledge(Struct, frozen=True, gc=False):
     """The device has persisted a room's log up to an offset."""
 
     ack: Ack
 
 
-@dataclass(frozen=True, slots=True)
-class Refuse:
+class Refuse(Struct, frozen=True, gc=False):
     """Send this error as the reply to a request that is not carried out."""
 
     request_id: int
     error: ProtocolError
 
 
-@dataclass(frozen=True, slots=True)
-class Probe:
+class Probe(Struct, frozen=True, gc=False):
     """Send a ``ping``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Close:
+class Close(Struct, frozen=True, gc=False):
     """Send the error, if any, as a frame without ``id``, and close with the code."""
 
     code: CloseCode
@@ -86,7 +81,6 @@ class Connection:
     """The rules of one connection. All times are seconds of one monotonic clock."""
 
     __slots__ = (
-        "_account",
         "_allowance",
         "_decode",
         "_expires",
@@ -102,7 +96,6 @@ class Connection:
         self._limits = limits
         self._state = State.AWAITING_HELLO
         self._allowance = Allowance(limits.requests_per_second, limits.requests_burst, now)
-        self._account: TokenBucket | None = None
         self._in_flight: set[int] = set()
         self._expires = now + limits.hello_seconds
         self._ping_at: float | None = None
@@ -147,7 +140,7 @@ class Connection:
         ``account`` is shared by all connections of the account; ``jitter`` is random in [0, 1).
         """
         self._state = State.OPEN
-        self._account = account
+        self._allowance.share(account)
         self._expires = expires
         self._plan_ping(now, jitter)
 
@@ -210,9 +203,9 @@ class Connection:
 
     def _receipt(self, now: float) -> Close | None:
         """Receipts beyond the rate are still taken: losing one would hold up what waits for it."""
-        if self._allowance.weigh(RECEIPT_COST, now) is Verdict.CLOSE:
-            return self.close(errors.RATE, ProtocolError(errors.RATE_LIMITED))
-        return None
+        if self._allowance.take(RECEIPT_COST, now) or self._allowance.bear(RECEIPT_COST, now):
+            return None
+        return self.close(errors.RATE, ProtocolError(errors.RATE_LIMITED))
 
     def _request(self, request: AnyRequest, now: float) -> Effect | None:
         refused = self._refused_for_rate(request.id, now)
@@ -228,16 +221,14 @@ class Connection:
         return Perform(request)
 
     def _refused_for_rate(self, request_id: int, now: float) -> Effect | None:
-        verdict = self._allowance.weigh(REQUEST_COST, now)
-        wait = self._allowance.wait(REQUEST_COST)
-        account = self._account
-        if verdict is Verdict.TAKE and account is not None and not account.take(REQUEST_COST, now):
-            verdict = self._allowance.endure(now)
-            wait = account.wait(REQUEST_COST)
-        if verdict is Verdict.TAKE:
+        allowance = self._allowance
+        if allowance.take(REQUEST_COST, now):
             return None
-        error = ProtocolError(errors.RATE_LIMITED, retry_after_ms=int(wait * 1000) + 1)
-        return Refuse(request_id, error) if verdict is Verdict.REFUSE else self.close(errors.RATE, error)
+        wait_ms = int(allowance.wait(REQUEST_COST) * 1000) + 1
+        error = ProtocolError(errors.RATE_LIMITED, retry_after_ms=wait_ms)
+        if allowance.bear(REQUEST_COST, now):
+            return Refuse(request_id, error)
+        return self.close(errors.RATE, error)
 
     def _too_large(self, request: AnyRequest) -> ProtocolError | None:
         if isinstance(request, MessageSend):

@@ -5,8 +5,6 @@ Pure: time is an argument, in seconds of a monotonic clock.
 
 from __future__ import annotations
 
-from enum import Enum
-
 REQUEST_COST = 1.0
 RECEIPT_COST = 1 / 32
 """What an ``ack`` or ``pong`` costs: it answers what the server sent, so it may be far more frequent."""
@@ -40,37 +38,33 @@ class TokenBucket:
         return max(0.0, (min(cost, self._burst) - self._level) / self._rate)
 
 
-class Verdict(Enum):
-    """What to do with a frame."""
-
-    TAKE = "take"
-    REFUSE = "refuse"
-    CLOSE = "close"
-
-
 class Allowance:
-    """The rate of one connection: refused beyond it, closed when even the refusals go beyond it.
+    """How much one connection may ask: its own rate, its share of its account's, and patience beyond them.
 
-    A client that sends at most twice its rate is told to slow down for as long as it likes; one that goes on
-    far beyond costs the server more than it is worth.
+    A client that sends at most twice its rate is told to slow down for as long as it likes. One that goes on
+    far beyond costs more than it is worth, and is closed.
     """
 
-    __slots__ = ("_bucket", "_patience")
+    __slots__ = ("_account", "_own", "_patience")
 
     def __init__(self, rate: float, burst: float, now: float) -> None:
-        self._bucket = TokenBucket(rate, burst, now)
+        self._own = TokenBucket(rate, burst, now)
         self._patience = TokenBucket(rate, burst, now)
+        self._account: TokenBucket | None = None
 
-    def weigh(self, cost: float, now: float) -> Verdict:
-        """The verdict on a frame that costs ``cost``."""
-        if self._bucket.take(cost, now):
-            return Verdict.TAKE
-        return Verdict.REFUSE if self._patience.take(cost, now) else Verdict.CLOSE
+    def share(self, account: TokenBucket) -> None:
+        """Take from the account's bucket, too, from here on."""
+        self._account = account
 
-    def endure(self, now: float) -> Verdict:
-        """The verdict on a frame that another bucket has refused already."""
-        return Verdict.REFUSE if self._patience.take(REQUEST_COST, now) else Verdict.CLOSE
+    def take(self, cost: float, now: float) -> bool:
+        """Whether a frame that costs ``cost`` is within the rates."""
+        return self._own.take(cost, now) and (self._account is None or self._account.take(cost, now))
+
+    def bear(self, cost: float, now: float) -> bool:
+        """Whether a frame beyond the rates is borne once more."""
+        return self._patience.take(cost, now)
 
     def wait(self, cost: float) -> float:
-        """Seconds until a frame that costs ``cost`` would be taken."""
-        return self._bucket.wait(cost)
+        """Seconds until a frame that costs ``cost`` is within the rates again."""
+        own = self._own.wait(cost)
+        return own if self._account is None else max(own, self._account.wait(cost))

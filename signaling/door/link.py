@@ -38,7 +38,7 @@ from signaling.door.outbox import Outbox
 from signaling.door.requests import Requests, error_frame
 from signaling.door.shared import Shared, announced
 from signaling.door.welcome import Inventory, close_code, identify, take_inventory
-from signaling.door.writer import Wire, Writer, high_water
+from signaling.door.writer import Wire, Writer
 from signaling.observe.logs import failure
 from signaling.storage_errors import refusal
 
@@ -56,7 +56,9 @@ class Link:
         "_early",
         "_feed",
         "_greeting",
+        "_now",
         "_on_close",
+        "_only",
         "_requests",
         "_rooms",
         "_shared",
@@ -75,12 +77,14 @@ class Link:
         self._subprotocol = subprotocol
         self._on_close = on_close
         self._connection = shared.hub.next_id()
-        self._core = Connection(shared.decoder(subprotocol), limits, _now())
+        self._now = asyncio.get_running_loop().time
+        self._core = Connection(shared.decoder(subprotocol), limits, self._now())
         outbox = Outbox(limits.outbox_bytes, limits.signal_seconds)
-        self._writer = Writer(wire, outbox, shared.turn, high_water(limits.outbox_bytes), self._space)
+        self._writer = Writer(wire, outbox, shared.turn, self._space)
         self._requests = Requests(self, shared.dispatcher, self._writer, self._reply)
         self._caller: Caller | None = None
         self._barred = False  # closed because its account or device may not come back
+        self._only: str | None = None  # the only room that the token reaches
         self._feed: Feed | None = None
         self._greeting: asyncio.Task[None] | None = None
         self._rooms: dict[str, bool] = {}  # rooms to deliver, and whether their delivery has begun
@@ -105,13 +109,13 @@ class Link:
 
     def receive(self, data: bytes | str) -> None:
         """A WebSocket message came in."""
-        effect = self._core.receive(data, _now())
+        effect = self._core.receive(data, self._now())
         if effect is not None:
             self._follow(effect)
 
     def receive_control(self, pong: bytes) -> None:
         """A WebSocket ping came in, to be answered by the frame ``pong``; or a pong, by nothing."""
-        effect = self._core.control(_now())
+        effect = self._core.control(self._now())
         if effect is not None:
             self._follow(effect)
         elif pong and self._core.state is not State.CLOSED:
@@ -167,13 +171,13 @@ class Link:
 
     def event(self, message: EventMessage) -> None:
         """An event of a room of the account was committed."""
-        if self._feed is not None and self._reaches(message.notice.room):
+        if self._feed is not None and (self._only is None or self._only == message.notice.room):
             self._feed.published(message)
 
     def signal(self, notice: SignalNotice, message: SignalMessage) -> None:
         """Somebody signalled in a room."""
         if notice.room in self._rooms and self._core.state is State.OPEN:
-            self._writer.send_signal(notice.key, message.encoded(self._subprotocol), _now())
+            self._writer.send_signal(notice.key, message.encoded(self._subprotocol), self._now())
 
     def membership(self, notice: MembershipNotice) -> None:
         """The account's place in a room changed."""
@@ -265,11 +269,10 @@ class Link:
 
     def _expires(self, claims: Claims) -> float:
         """When a token runs out, in the loop's time."""
-        return _now() + claims.exp - self._shared.timebase.now_ms() / 1000
+        return self._now() + claims.exp - self._shared.timebase.now_ms() / 1000
 
     def _reaches(self, room: str) -> bool:
-        only = self.caller.claims.room
-        return only is None or only == room
+        return self._only is None or self._only == room
 
     # --- Hello ---
 
@@ -290,8 +293,9 @@ class Link:
         if self._core.state is not State.VERIFYING:
             return
         self.device = hello.device
-        bucket = shared.hub.attach(self, caller.account, _now())
+        bucket = shared.hub.attach(self, caller.account, self._now())
         self._caller = caller
+        self._only = caller.claims.room
         self._early = []
         self._feed = Feed(
             caller.account,
@@ -307,7 +311,8 @@ class Link:
         unwritten = shared.acks.latest(caller.account, hello.device)
         inventory = await take_inventory(shared.store, caller, hello, unwritten)
         if self._core.state is State.VERIFYING:
-            self._core.welcome(self._expires(caller.claims), bucket, _now(), random.random())  # noqa: S311 - as above
+            expires = self._expires(caller.claims)
+            self._core.welcome(expires, bucket, self._now(), random.random())  # noqa: S311 - as above
             shared.timers.sooner(self._timer)
             self._open(caller, inventory)
 
@@ -359,7 +364,3 @@ class Link:
             assert self._feed is not None
             self._rooms[room] = True
             self._feed.subscribe(heads[room], Position(heads[room].epoch, 0))
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

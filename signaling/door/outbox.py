@@ -16,57 +16,53 @@ from __future__ import annotations
 class Outbox:
     """Encoded WebSocket messages on their way to one socket."""
 
-    __slots__ = ("_max_bytes", "_messages", "_signal_seconds", "_signals", "_size", "dropped")
+    __slots__ = ("_messages", "_signal_seconds", "_signals", "dropped", "max_bytes", "size")
 
     def __init__(self, max_bytes: int, signal_seconds: float) -> None:
-        self._max_bytes = max_bytes
+        self.max_bytes = max_bytes
         self._signal_seconds = signal_seconds
         self._messages: list[bytes] = []
         self._signals: dict[str, tuple[float, bytes]] = {}  # key: (when it is too old, message)
-        self._size = 0
+        self.size = 0
+        """Bytes waiting here."""
         self.dropped = 0
         """Signals dropped since the connection began."""
 
     def __bool__(self) -> bool:
         return bool(self._messages or self._signals)
 
-    @property
-    def size(self) -> int:
-        """Bytes waiting here."""
-        return self._size
-
     def over(self, in_transport: int) -> bool:
         """Whether the limit is reached, with ``in_transport`` bytes waiting in the transport's buffer."""
-        return self._size + in_transport >= self._max_bytes
+        return self.size + in_transport >= self.max_bytes
 
     def fits(self, size: int, in_transport: int) -> bool:
         """Whether ``size`` more bytes stay within the limit; anything fits into what is empty."""
-        waiting = self._size + in_transport
-        return waiting == 0 or waiting + size <= self._max_bytes
+        waiting = self.size + in_transport
+        return waiting == 0 or waiting + size <= self.max_bytes
 
     def put(self, message: bytes) -> None:
         """A reply, or an event that was found to fit."""
         self._messages.append(message)
-        self._size += len(message)
+        self.size += len(message)
 
     def put_signal(self, key: str, message: bytes, in_transport: int, now: float) -> None:
         """A signal; it takes the place of the waiting one with the same ``key``."""
         replaced = self._signals.pop(key, None)
         if replaced is not None:
-            self._size -= len(replaced[1])
+            self.size -= len(replaced[1])
             self.dropped += 1
         if self.fits(len(message), in_transport):
             self._signals[key] = (now + self._signal_seconds, message)
-            self._size += len(message)
+            self.size += len(message)
         else:
             self.dropped += 1
 
     def take(self, now: float, max_bytes: int) -> bytes:
         """The next messages, joined, up to ``max_bytes`` or one message; empty when nothing waits."""
-        if not self._signals and self._size <= max_bytes:
+        if not self._signals and self.size <= max_bytes:
             joined = b"".join(self._messages)
             self._messages.clear()
-            self._size = 0
+            self.size = 0
             return joined
         return self._take_some(now, max_bytes)
 
@@ -74,7 +70,7 @@ class Outbox:
         """Forget everything that waits: the connection is being closed."""
         self._messages.clear()
         self._signals.clear()
-        self._size = 0
+        self.size = 0
 
     def _take_some(self, now: float, max_bytes: int) -> bytes:
         count, size = 0, 0
@@ -87,7 +83,7 @@ class Outbox:
         if not self._messages:
             taken += self._take_signals(now, max_bytes - size)
         joined = b"".join(taken)
-        self._size -= len(joined)
+        self.size -= len(joined)
         return joined
 
     def _take_signals(self, now: float, max_bytes: int) -> list[bytes]:
@@ -101,6 +97,6 @@ class Outbox:
                 taken.append(message)
                 max_bytes -= len(message)
             else:
-                self._size -= len(message)
+                self.size -= len(message)
                 self.dropped += 1
         return taken

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from functools import partial
 
 import structlog
 
 from protocol import errors
 from protocol.errors import ProtocolError
-from protocol.frames import AnyRequest, Error, Ok, RoomHistory
+from protocol.frames import AnyRequest, Error, Ok, Result, RoomHistory
 from relay.errors import StoreError
-from signaling.dispatch import Asker, Dispatcher
+from signaling.dispatch import Asker, Dispatcher, Work
 from signaling.door.writer import Writer
 from signaling.observe.logs import failure
 from signaling.storage_errors import refusal
@@ -52,9 +53,16 @@ class Requests:
         self._pages: asyncio.Lock | None = None
 
     def begin(self, request: AnyRequest) -> None:
-        """Carry out a request, in a task of its own."""
-        work = self._page(request) if isinstance(request, RoomHistory) else self._answer(request)
-        self.spawn(work)
+        """Carry out a request; it is answered now or later, exactly once."""
+        try:
+            work = self._dispatcher.begin(self._asker, request, partial(self._answer, request.id))
+        except Exception as error:  # noqa: BLE001 - see `_refusal`
+            self._answer(request.id, self._refusal(request, error))
+            return
+        if work is not None:
+            self.spawn(
+                self._page(request, work) if isinstance(request, RoomHistory) else self._await(request, work)
+            )
 
     def spawn(self, work: Coroutine[None, None, None]) -> None:
         """Run something that belongs to the connection, and is waited for at its end."""
@@ -63,31 +71,35 @@ class Requests:
         task.add_done_callback(self._tasks.discard)
 
     async def finish(self) -> None:
-        """Wait until everything that was begun has come to its end."""
+        """Wait until everything that needs this connection has come to its end."""
         if self._tasks:
             await asyncio.wait(self._tasks)
 
-    async def _page(self, request: RoomHistory) -> None:
+    async def _page(self, request: RoomHistory, work: Work) -> None:
         self._pages = self._pages or asyncio.Lock()
         async with self._pages:
             await self._writer.until_space()
-            await self._answer(request)
+            await self._await(request, work)
 
-    async def _answer(self, request: AnyRequest) -> None:
-        reply: Ok | Error
+    async def _await(self, request: AnyRequest, work: Work) -> None:
         try:
-            reply = Ok(request.id, await self._dispatcher.perform(self._asker, request))
-        except ProtocolError as error:
-            reply = error_frame(error, request.id)
-        except StoreError as error:
-            reply = error_frame(refusal(error), request.id)
-        except Exception as error:  # noqa: BLE001 - one request fails; the connection and the process live on
-            caller = self._asker.caller
-            _log.error(
-                "request_failed",
-                connection=caller.connection,
-                op=type(request).__name__,
-                error=failure(error),
-            )
-            reply = error_frame(ProtocolError(errors.INTERNAL), request.id)
-        self._reply(reply)
+            outcome: Result | ProtocolError | None = await work
+        except Exception as error:  # noqa: BLE001 - see `_refusal`
+            outcome = self._refusal(request, error)
+        self._answer(request.id, outcome)
+
+    def _refusal(self, request: AnyRequest, error: Exception) -> ProtocolError:
+        """What to answer when carrying out a request has failed: the connection and the process live on."""
+        if isinstance(error, ProtocolError):
+            return error
+        if isinstance(error, StoreError):
+            return refusal(error)
+        connection = self._asker.caller.connection
+        _log.error("request_failed", connection=connection, op=type(request).__name__, error=failure(error))
+        return ProtocolError(errors.INTERNAL)
+
+    def _answer(self, request_id: int, outcome: Result | ProtocolError | None) -> None:
+        if isinstance(outcome, ProtocolError):
+            self._reply(error_frame(outcome, request_id))
+        else:
+            self._reply(Ok(request_id, outcome))

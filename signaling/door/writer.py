@@ -57,6 +57,7 @@ class Writer:
 
     __slots__ = (
         "_given",
+        "_half",
         "_high",
         "_moved_at",
         "_on_space",
@@ -69,12 +70,11 @@ class Writer:
         "outbox",
     )
 
-    def __init__(
-        self, wire: Wire, outbox: Outbox, turn: Turn, high: int, on_space: Callable[[], None]
-    ) -> None:
+    def __init__(self, wire: Wire, outbox: Outbox, turn: Turn, on_space: Callable[[], None]) -> None:
         self.outbox = outbox
         self._wire = wire
-        self._high = high
+        self._high = high_water(outbox.max_bytes)
+        self._half = outbox.max_bytes // 2
         self._turn = turn
         self._on_space = on_space
         self._wanted = False
@@ -87,11 +87,13 @@ class Writer:
     @property
     def over(self) -> bool:
         """Whether as much waits as may wait: whoever causes more has to wait too."""
-        return self.outbox.over(self._wire.buffered())
+        # The transport's part is small (`high_water`): it need not be asked while the outbox is half empty.
+        return self.outbox.size > self._half and self.outbox.over(self._wire.buffered())
 
     def fits(self, size: int) -> bool:
         """Whether ``size`` more bytes may wait."""
-        return self.outbox.fits(size, self._wire.buffered())
+        waiting = self.outbox.size + size
+        return waiting <= self._half or self.outbox.fits(size, self._wire.buffered())
 
     def send(self, message: bytes) -> None:
         """A reply, or an event that fits."""

@@ -30,6 +30,7 @@ from relay.writes import (
     CreateRoom,
     ForgetIdempotency,
     MarkRead,
+    Outcome,
     PutIdempotency,
     PutSession,
     Reinstate,
@@ -517,6 +518,31 @@ async def test_what_cannot_be_looked_up_is_an_error_of_ours(store: Store) -> Non
     for read in (store.room("lone \ud800"), store.heads(["lone \ud800"]), store.session("lone \ud800")):
         with pytest.raises(StoreError):
             await read
+
+
+async def test_commits_without_a_task_are_answered_in_their_order(store: Store) -> None:
+    answers: list[tuple[Outcome, ...] | StoreError] = []
+    answered = asyncio.Event()
+
+    def done(answer: tuple[Outcome, ...] | StoreError) -> None:
+        answers.append(answer)
+        if len(answers) == 4:
+            answered.set()
+        if len(answers) == 1:
+            raise RuntimeError("what one caller runs into is not the trouble of the others")
+
+    complaints: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    store.commit_soon(done, sent(1))
+    store.commit_soon(done, sent(2, room="elsewhere"))
+    store.commit_soon(done, sent(3), sent(4))
+    store.commit_soon(done, sent(1))
+    assert answers == []
+    await answered.wait()
+    first, missing, both, again = answers
+    assert isinstance(missing, NotFound)
+    assert [one.offset for answer in (first, both, again) for one in answer] == [1, 2, 3, 1]  # type: ignore[union-attr]
+    assert len(complaints) == 1
 
 
 # --- Opening and closing

@@ -1,0 +1,92 @@
+"""What a durable message costs, from its sender's socket to its reader's acknowledgement.
+
+Many pairs, each in a room of its own, each with several messages in flight: the server checks a message,
+commits it, replies to the sender, delivers it to both devices, and takes both acknowledgements. Counted is
+all CPU of the server's process. The limit is the store alone.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from itertools import count
+from pathlib import Path
+from struct import pack
+from time import monotonic
+
+import uvloop
+
+from tests.bench import Measurement
+from tests.bench.relay_store import run_store, uuid7
+from tests.bench.seed import seed, token
+from tests.bench.sockets import Peer, cpu_seconds, message, rapport
+
+PAIRS = 64
+IN_FLIGHT = 8
+WARM_UP_SECONDS = 1.0
+SECONDS = 5.0
+DATA = bytes(range(256)) + bytes(44)  # as of a short message with its envelope
+
+_EVENT = b"\xa2op\xa5event"
+_OK = b"\xa2op\xa2ok"
+
+
+def measure() -> dict[str, Measurement]:
+    """Microseconds of server CPU per message."""
+    with tempfile.TemporaryDirectory(prefix="relay-durable-") as name:
+        folder = Path(name)
+        seed(folder, PAIRS)
+        with rapport(folder) as (pid, port):
+            pairs = [Pair(port, number) for number in range(PAIRS)]
+            exchange(pairs, WARM_UP_SECONDS)
+            before = cpu_seconds(pid)
+            messages = exchange(pairs, SECONDS)
+            spent = cpu_seconds(pid) - before
+        append, _, _ = uvloop.run(run_store(folder / "alone.db"))
+    return {"relay.durable": Measurement(spent / messages * 1e6, "us", append)}
+
+
+def exchange(pairs: list[Pair], seconds: float) -> int:
+    """Every pair sends its messages, then reads them, then all over again; how many there were."""
+    messages, end = 0, monotonic() + seconds
+    while monotonic() < end:
+        for pair in pairs:
+            pair.send()
+        for pair in pairs:
+            pair.receive()
+        messages += len(pairs) * IN_FLIGHT
+    return messages
+
+
+class Pair:
+    """A sender and a reader in one room."""
+
+    _mids = count(1)
+
+    def __init__(self, port: int, number: int) -> None:
+        self.sender, self.reader = Peer(port, token(f"t{number}")), Peer(port, token(f"c{number}"))
+        self._sends = [
+            message({"op": "message.send", "id": one, "room": f"r{number}", "mid": bytes(16), "data": DATA})
+            for one in range(IN_FLIGHT)
+        ]
+        self._mid_at = self._sends[0].index(b"\xc4\x10" + bytes(16)) + 2
+        ack = message({"op": "ack", "room": f"r{number}", "epoch": 1 << 40, "offset": 1 << 40})
+        self._ack = ack[: ack.index(b"\xa5epoch") + 6]
+
+    def send(self) -> None:
+        """Send the messages."""
+        at = self._mid_at
+        batch = [one[:at] + uuid7(next(self._mids)) + one[at + 16 :] for one in self._sends]
+        self.sender.socket.sendall(b"".join(batch))
+
+    def receive(self) -> None:
+        """Wait until both have everything, and acknowledge it."""
+        last = self.reader.until(_EVENT, IN_FLIGHT)
+        self.sender.until_all({_OK: IN_FLIGHT, _EVENT: IN_FLIGHT})
+        epoch_and_offset = last[last.index(b"\xa5epoch") + 6 : last.index(b"\xa5at_ms")]
+        self._acknowledge(epoch_and_offset)
+
+    def _acknowledge(self, epoch_and_offset: bytes) -> None:
+        payload = self._ack[6:] + epoch_and_offset
+        frame = pack("!BB", 0x82, 0x80 | len(payload)) + bytes(4) + payload
+        self.sender.socket.sendall(frame)
+        self.reader.socket.sendall(frame)
