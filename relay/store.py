@@ -1,5 +1,5 @@
-"""The Store port: rooms, logs, cursors, sessions, deadlines, deliveries, the audit trail. These comments are
-the contract of every implementation.
+"""The Store port: rooms, logs, cursors, sessions, deadlines, deliveries, ratings, the audit trail. These
+comments are the contract of every implementation.
 
 The store is the truth: what `commit` returned is durable and visible to every later read, whatever is killed
 when. It knows no clock (times are arguments), no frames, no permissions beyond membership.
@@ -10,6 +10,7 @@ from typing import Protocol, overload
 
 from relay.audit_trail import AuditTrail
 from relay.errors import StoreError
+from relay.ratings import Ratings
 from relay.rows import (
     Cursor,
     Deadline,
@@ -28,7 +29,7 @@ from relay.webhooks import Webhooks
 from relay.writes import Append, Appended, Outcome, Write
 
 
-class Store(Webhooks, AuditTrail, Protocol):
+class Store(Webhooks, AuditTrail, Ratings, Protocol):
     """Durable state of one deployment.
 
     Atomic per `commit` call: all of its writes or none, in the order given, later ones seeing earlier ones.
@@ -99,6 +100,20 @@ class Store(Webhooks, AuditTrail, Protocol):
         self, room: str, *, after: SessionCursor | None = None, limit: int
     ) -> tuple[Session, ...]:
         """A room's sessions by start, then id, beginning behind `after`."""
+
+    async def sessions_between(
+        self,
+        from_ms: int,
+        until_ms: int,
+        *,
+        room: str | None = None,
+        after: SessionCursor | None = None,
+        limit: int,
+    ) -> tuple[Session, ...]:
+        """Sessions, of one room or of all, that start from `from_ms` on and before `until_ms`.
+
+        By start, then id, beginning behind `after`.
+        """
 
     async def deadlines(self, *, due_before_ms: int, limit: int) -> tuple[Deadline, ...]:
         """Deadlines due before an instant, earliest first; ties by session and kind."""

@@ -6,6 +6,7 @@ A write says which errors it can end with; any of them fails the whole `commit` 
 import msgspec
 
 from relay.audit_trail import AuditWrite
+from relay.ratings import PutRating
 from relay.rows import IdempotencyRecord, Session
 from relay.webhooks import WebhookWrite
 
@@ -172,6 +173,7 @@ Write = (
     | ForgetIdempotency
     | Revoke
     | Reinstate
+    | PutRating
     | WebhookWrite
     | AuditWrite
 )

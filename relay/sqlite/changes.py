@@ -8,8 +8,9 @@ from typing import assert_never
 
 from relay.audit_trail import AuditWrite
 from relay.errors import BeyondHead, Conflict, NotFound, StaleEpoch
+from relay.ratings import PutRating
 from relay.rows import Session
-from relay.sqlite import audit, webhooks
+from relay.sqlite import audit, ratings, webhooks
 from relay.sqlite.catalog import Catalog
 from relay.webhooks import WebhookWrite
 from relay.writes import (
@@ -41,6 +42,7 @@ Change = (
     | ForgetIdempotency
     | Revoke
     | Reinstate
+    | PutRating
     | WebhookWrite
     | AuditWrite
 )
@@ -67,6 +69,8 @@ def apply(db: sqlite3.Connection, catalog: Catalog, epoch: int, change: Change) 
             return _put_idempotency(db, change)
         case ClearDeadline() | ForgetIdempotency() | Revoke() | Reinstate():
             return Applied(changed=_changed(db, change))
+        case PutRating():
+            return ratings.apply(db, change)
         case _ if isinstance(change, AuditWrite):
             return audit.apply(db, change)
         case _:

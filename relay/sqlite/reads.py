@@ -136,6 +136,31 @@ def sessions_of(
     return tuple([Session(*row) for row in rows])
 
 
+def sessions_between(
+    db: sqlite3.Connection,
+    from_ms: int,
+    until_ms: int,
+    room: str | None,
+    after: SessionCursor | None,
+    limit: int,
+) -> tuple[Session, ...]:
+    """Sessions that start within a time, behind a place in their order."""
+    place = (after.starts_ms, after.id) if after is not None else (from_ms, "")
+    # SQLite seeks to one lower bound only, and the place is what deep pages have to begin at.
+    within = "s.starts_ms >= max(?, ?) AND s.starts_ms < ? AND (s.starts_ms, s.id) > (?, ?)"
+    times = (from_ms, place[0], until_ms)
+    if room is None:
+        rows = db.execute(
+            f"{_SESSION} WHERE {within} ORDER BY s.starts_ms, s.id LIMIT ?", (*times, *place, limit)
+        )
+    else:
+        rows = db.execute(
+            f"{_SESSION} WHERE r.id = ? AND {within} ORDER BY s.starts_ms, s.id LIMIT ?",
+            (room, *times, *place, limit),
+        )
+    return tuple([Session(*row) for row in rows])
+
+
 def deadlines(db: sqlite3.Connection, due_before_ms: int, limit: int) -> tuple[Deadline, ...]:
     """What is due, earliest first."""
     rows = db.execute(

@@ -200,6 +200,20 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         ) STRICT, WITHOUT ROWID
         """,
     ),
+    (
+        "CREATE INDEX sessions_by_start ON sessions (starts_ms, id)",
+        """
+        CREATE TABLE ratings (
+            session TEXT NOT NULL REFERENCES sessions (id),
+            account TEXT NOT NULL,
+            kind TEXT NOT NULL,
+            body BLOB NOT NULL,
+            at_ms INTEGER NOT NULL,
+            PRIMARY KEY (session, account)
+        ) STRICT, WITHOUT ROWID
+        """,
+        "CREATE INDEX ratings_by_kind ON ratings (kind, at_ms, session, account)",
+    ),
 )
 
 

@@ -10,6 +10,7 @@ from typing import Concatenate, Final, ParamSpec, TypeVar, overload
 from relay.audit_chain import AuditRecord
 from relay.audit_trail import AuditAnchor, AuditCheckpoint, AuditFilter, AuditHead, AuditHold, Grant
 from relay.errors import Overloaded, StoreClosed, Unstorable
+from relay.ratings import Rating, RatingCursor
 from relay.rows import (
     Cursor,
     Deadline,
@@ -24,7 +25,7 @@ from relay.rows import (
     SessionCursor,
     StoreStatistics,
 )
-from relay.sqlite import audit, reads, webhooks
+from relay.sqlite import audit, ratings, reads, webhooks
 from relay.sqlite.group import Done, GroupCommit
 from relay.sqlite.opening import open_connections, translated
 from relay.sqlite.writer import Writer
@@ -126,6 +127,17 @@ class SqliteStore:
     ) -> tuple[Session, ...]:
         return await self._read(reads.sessions_of, room, after, limit)
 
+    async def sessions_between(
+        self,
+        from_ms: int,
+        until_ms: int,
+        *,
+        room: str | None = None,
+        after: SessionCursor | None = None,
+        limit: int,
+    ) -> tuple[Session, ...]:
+        return await self._read(reads.sessions_between, from_ms, until_ms, room, after, limit)
+
     async def deadlines(self, *, due_before_ms: int, limit: int) -> tuple[Deadline, ...]:
         return await self._read(reads.deadlines, due_before_ms, limit)
 
@@ -134,6 +146,11 @@ class SqliteStore:
 
     async def revocation(self, account: str, device: str) -> Revocation | None:
         return await self._read(reads.revocation, account, device)
+
+    async def ratings(
+        self, kind: str, *, from_ms: int, until_ms: int, after: RatingCursor | None = None, limit: int
+    ) -> tuple[Rating, ...]:
+        return await self._read(ratings.ratings, kind, from_ms, until_ms, after, limit)
 
     async def delivery(self, delivery: str) -> Delivery | None:
         return await self._read(webhooks.delivery, delivery)
