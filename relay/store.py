@@ -1,4 +1,4 @@
-"""The Store port: rooms, logs, cursors, sessions, deadlines, deliveries, ratings, the audit trail. These
+"""The Store port: rooms, logs, cursors, sessions, deadlines, deliveries, ratings, series, the audit trail. These
 comments are the contract of every implementation.
 
 The store is the truth: what `commit` returned is durable and visible to every later read, whatever is killed
@@ -25,11 +25,12 @@ from relay.rows import (
     SessionCursor,
     StoreStatistics,
 )
+from relay.scheduling import Scheduling
 from relay.webhooks import Webhooks
 from relay.writes import Append, Appended, Outcome, Write
 
 
-class Store(Webhooks, AuditTrail, Ratings, Protocol):
+class Store(Webhooks, AuditTrail, Ratings, Scheduling, Protocol):
     """Durable state of one deployment.
 
     Atomic per `commit` call: all of its writes or none, in the order given, later ones seeing earlier ones.

@@ -8,6 +8,7 @@ import msgspec
 from relay.audit_trail import AuditWrite
 from relay.ratings import PutRating
 from relay.rows import IdempotencyRecord, Session
+from relay.scheduling import ScheduleWrite
 from relay.webhooks import WebhookWrite
 
 
@@ -176,6 +177,7 @@ Write = (
     | PutRating
     | WebhookWrite
     | AuditWrite
+    | ScheduleWrite
 )
 
 

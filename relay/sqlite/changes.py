@@ -10,7 +10,8 @@ from relay.audit_trail import AuditWrite
 from relay.errors import BeyondHead, Conflict, NotFound, StaleEpoch
 from relay.ratings import PutRating
 from relay.rows import Session
-from relay.sqlite import audit, ratings, webhooks
+from relay.scheduling import ScheduleWrite
+from relay.sqlite import audit, ratings, scheduling, webhooks
 from relay.sqlite.catalog import Catalog
 from relay.webhooks import WebhookWrite
 from relay.writes import (
@@ -45,6 +46,7 @@ Change = (
     | PutRating
     | WebhookWrite
     | AuditWrite
+    | ScheduleWrite
 )
 
 
@@ -73,6 +75,8 @@ def apply(db: sqlite3.Connection, catalog: Catalog, epoch: int, change: Change) 
             return ratings.apply(db, change)
         case _ if isinstance(change, AuditWrite):
             return audit.apply(db, change)
+        case _ if isinstance(change, ScheduleWrite):
+            return scheduling.apply(db, catalog, change)
         case _:
             return webhooks.apply(db, catalog, epoch, change)
 

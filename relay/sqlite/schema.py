@@ -214,6 +214,26 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         """,
         "CREATE INDEX ratings_by_kind ON ratings (kind, at_ms, session, account)",
     ),
+    (
+        """
+        CREATE TABLE series (
+            id TEXT NOT NULL PRIMARY KEY,
+            room_no INTEGER NOT NULL REFERENCES rooms (no),
+            due_ms INTEGER,
+            version INTEGER NOT NULL,
+            body BLOB NOT NULL
+        ) STRICT
+        """,
+        "CREATE INDEX series_by_room ON series (room_no, id)",
+        "CREATE INDEX series_by_due ON series (due_ms, id) WHERE due_ms IS NOT NULL",
+        """
+        CREATE TABLE calendars (
+            account TEXT NOT NULL PRIMARY KEY,
+            digest BLOB NOT NULL UNIQUE,
+            since_ms INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID
+        """,
+    ),
 )
 
 

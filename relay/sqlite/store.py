@@ -25,7 +25,8 @@ from relay.rows import (
     SessionCursor,
     StoreStatistics,
 )
-from relay.sqlite import audit, ratings, reads, webhooks
+from relay.scheduling import CalendarFeed, SeriesRow
+from relay.sqlite import audit, ratings, reads, scheduling, webhooks
 from relay.sqlite.group import Done, GroupCommit
 from relay.sqlite.opening import open_connections, translated
 from relay.sqlite.writer import Writer
@@ -201,6 +202,23 @@ class SqliteStore:
 
     async def grants(self, *, until_ms: int, limit: int) -> tuple[Grant, ...]:
         return await self._read(audit.grants, until_ms, limit)
+
+    async def sessions_of_account(
+        self, account: str, *, after: SessionCursor, before_ms: int, limit: int
+    ) -> tuple[Session, ...]:
+        return await self._read(scheduling.sessions_of_account, account, after, before_ms, limit)
+
+    async def series(self, series: str) -> SeriesRow | None:
+        return await self._read(scheduling.series, series)
+
+    async def series_of(self, room: str, *, after: str = "", limit: int) -> tuple[SeriesRow, ...]:
+        return await self._read(scheduling.series_of, room, after, limit)
+
+    async def series_due(self, *, until_ms: int, limit: int) -> tuple[SeriesRow, ...]:
+        return await self._read(scheduling.series_due, until_ms, limit)
+
+    async def calendar(self, digest: bytes) -> CalendarFeed | None:
+        return await self._read(scheduling.calendar, digest)
 
     async def statistics(self) -> StoreStatistics:
         size = await self._read(reads.size_bytes)
