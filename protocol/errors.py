@@ -273,6 +273,45 @@ SESSION_FULL = _kind(
     "raise `media.max_participants`, up to 8",
 )
 
+# Scheduling.
+NO_SUCH_ZONE = _kind(
+    1350,
+    "no_such_zone",
+    400,
+    "there is no time zone of this name",
+    "take a name of the IANA database, such as `Europe/Berlin`",
+)
+RECURRENCE_INVALID = _kind(
+    1351,
+    "recurrence_invalid",
+    400,
+    "the recurrence rule is not one of those that are taken, or does not fit its first time",
+    "`detail` names what is wrong; see the scheduling guide for what a rule may contain",
+)
+NO_SUCH_SERIES = _kind(1352, "no_such_series", 404, "there is no such series", "check the series' id")
+NO_SUCH_OCCURRENCE = _kind(
+    1353,
+    "no_such_occurrence",
+    404,
+    "the series has no session at that time",
+    "name a session by the local time that its series gave it, as in `20260329T0900`",
+)
+SERIES_CHANGED = _kind(
+    1354,
+    "series_changed",
+    409,
+    "the series was changed by someone else at the same moment",
+    "read it again and repeat the change",
+    temporary=True,
+)
+TOO_MANY_SERIES = _kind(
+    1355,
+    "too_many_series",
+    409,
+    "the room has as many series as allowed that are not over",
+    "end one of them, or raise `schedule.max_series_per_room`",
+)
+
 # Media.
 SDP_MALFORMED = _kind(
     1401,
