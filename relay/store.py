@@ -1,5 +1,5 @@
-"""The Store port: rooms, logs, cursors, sessions, deadlines, deliveries, ratings, series, the audit trail. These
-comments are the contract of every implementation.
+"""The Store port: rooms, logs, cursors, sessions, deadlines, deliveries, ratings, series, the audit trail.
+These comments are the contract of every implementation.
 
 The store is the truth: what `commit` returned is durable and visible to every later read, whatever is killed
 when. It knows no clock (times are arguments), no frames, no permissions beyond membership.

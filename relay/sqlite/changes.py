@@ -30,6 +30,8 @@ from relay.writes import (
     Trim,
 )
 
+PartWrite = PutRating | WebhookWrite | AuditWrite | ScheduleWrite
+
 Change = (
     CreateRoom
     | AddMember
@@ -43,10 +45,7 @@ Change = (
     | ForgetIdempotency
     | Revoke
     | Reinstate
-    | PutRating
-    | WebhookWrite
-    | AuditWrite
-    | ScheduleWrite
+    | PartWrite
 )
 
 
@@ -71,6 +70,13 @@ def apply(db: sqlite3.Connection, catalog: Catalog, epoch: int, change: Change) 
             return _put_idempotency(db, change)
         case ClearDeadline() | ForgetIdempotency() | Revoke() | Reinstate():
             return Applied(changed=_changed(db, change))
+        case _:
+            return _apply_to_part(db, catalog, epoch, change)
+
+
+def _apply_to_part(db: sqlite3.Connection, catalog: Catalog, epoch: int, change: PartWrite) -> Applied:
+    """Apply a write to one of the parts that stand in modules of their own."""
+    match change:
         case PutRating():
             return ratings.apply(db, change)
         case _ if isinstance(change, AuditWrite):
