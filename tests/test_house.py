@@ -30,7 +30,7 @@ SHELLS = frozenset(
         "signaling": "access dispatch key_sets node rooms timebase",
         "signaling/commands": "serve token",
         "signaling/door": "acks feed hub link presence requests timers websocket welcome writer",
-        "signaling/http": "accounts application development health pages problems rooms serving sessions",
+        "signaling/http": "accounts application development downloading health pages problems rooms serving sessions",
         "signaling/media": "cut pool service",
         "signaling/sessions": "changes clock service",
     }.items()

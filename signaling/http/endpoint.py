@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
@@ -20,6 +20,19 @@ from signaling.timebase import Timebase
 BodyT = TypeVar("BodyT")
 
 
+JSON = "application/json"
+CSV = "text/csv"
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """An answer of any length, which is sent while it is made."""
+
+    file_name: str
+    chunks: AsyncIterator[bytes]
+    """What it raises before the first of them is answered as a refusal; after that the connection breaks."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """What an endpoint answers."""
@@ -28,6 +41,8 @@ class Reply:
     value: Struct | None = None
     location: str | None = None
     """The address of what was created."""
+    download: Download | None = None
+    """Instead of a value; in the media type that the caller accepts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +53,12 @@ class Call(Generic[BodyT]):
     path: Mapping[str, str]
     """The ids in the address, each of the form that ids of back ends have."""
     body: BodyT
+    """What is asked: the body, or for a GET the parameters of its query."""
     page: PageRequest
     keep: Callable[[Reply], tuple[Write, ...]]
     """What to commit together with the effect of a POST, so that its repetition gets the same reply."""
+    accepts: str = JSON
+    """The media type to answer in: one of those that the endpoint declares."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +90,11 @@ class Endpoint(Generic[BodyT]):
     """The status of success."""
     result: type[Struct] | None
     body: type[BodyT] | None = None
+    query: type[BodyT] | None = None
+    """The parameters of a GET, besides those of pages: a struct with a plain type for each."""
     paged: bool = False
+    media_types: tuple[str, ...] = (JSON,)
+    """What it can answer in; the first is what callers get who accept anything."""
     errors: tuple[ErrorKind, ...] = ()
     """What it refuses, besides what every endpoint does."""
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import inspect
 import re
+import sys
 from collections.abc import Iterable
 from importlib.metadata import version
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
 from protocol import errors
 from protocol.errors import ErrorKind
 from protocol.reference import field_docs
-from signaling.http import schemas
 from signaling.http.api import ENDPOINTS
-from signaling.http.endpoint import AnyEndpoint
+from signaling.http.endpoint import JSON, AnyEndpoint
 from signaling.http.pagination import DEFAULT_LIMIT, MAX_CURSOR_CHARACTERS, MAX_LIMIT
 from signaling.http.schemas import ID_PATTERN, Problem
 
@@ -53,13 +53,17 @@ def document() -> dict[str, Any]:
     """The document, as values of JSON."""
     types: list[Any] = [Problem]
     for endpoint in ENDPOINTS:
-        types += [one for one in (endpoint.body, endpoint.result) if one is not None]
+        types += [one for one in (endpoint.body, endpoint.query, endpoint.result) if one is not None]
     references, components = msgspec.json.schema_components(types, ref_template=_REFERENCE)
-    _describe_fields(components)
+    _describe_fields(components, types)
     reference_of = dict(zip(map(str, types), references, strict=True))
     paths: dict[str, dict[str, Any]] = {}
     for endpoint in ENDPOINTS:
-        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint, reference_of)
+        operation = _operation(endpoint, reference_of, components)
+        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = operation
+    for endpoint in ENDPOINTS:
+        if endpoint.query is not None:  # its fields are parameters: it is nowhere referred to
+            components.pop(endpoint.query.__name__, None)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -82,6 +86,8 @@ def refusals(endpoint: AnyEndpoint) -> tuple[ErrorKind, ...]:
     kinds = [*_ALWAYS, *endpoint.errors]
     if "{" in endpoint.path:
         kinds.append(errors.INVALID_FIELD)
+    if endpoint.query is not None:
+        kinds.append(errors.INVALID_FIELD)
     if endpoint.paged:
         kinds += [errors.INVALID_FIELD, errors.CURSOR_INVALID]
     if endpoint.body is not None:
@@ -91,30 +97,40 @@ def refusals(endpoint: AnyEndpoint) -> tuple[ErrorKind, ...]:
     return tuple(dict.fromkeys(kinds))
 
 
-def _operation(endpoint: AnyEndpoint, reference_of: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def _operation(
+    endpoint: AnyEndpoint, reference_of: dict[str, dict[str, Any]], components: dict[str, Any]
+) -> dict[str, Any]:
     success: dict[str, Any] = {"description": "Done."}
     if endpoint.result is not None:
-        success["content"] = {"application/json": {"schema": reference_of[str(endpoint.result)]}}
+        text: dict[str, Any] = {"schema": {"type": "string"}}
+        json = {"schema": reference_of[str(endpoint.result)]}
+        success["content"] = {name: json if name == JSON else text for name in endpoint.media_types}
     operation: dict[str, Any] = {
         "operationId": endpoint.name,
         "summary": endpoint.summary,
         "description": f"The token needs the role `operator` and the scope `{endpoint.scope}`.",
-        "parameters": list(_parameters(endpoint)),
+        "parameters": list(_parameters(endpoint, components)),
         "responses": {str(endpoint.status): success, **_problems(refusals(endpoint))},
     }
     if endpoint.body is not None:
-        content = {"application/json": {"schema": reference_of[str(endpoint.body)]}}
+        content = {JSON: {"schema": reference_of[str(endpoint.body)]}}
         operation["requestBody"] = {"required": True, "content": content}
     return operation
 
 
-def _parameters(endpoint: AnyEndpoint) -> Iterable[dict[str, Any]]:
+def _parameters(endpoint: AnyEndpoint, components: dict[str, Any]) -> Iterable[dict[str, Any]]:
     for name in re.findall(r"{(\w+)}", endpoint.path):
         yield _parameter("path", name, "The id.", {"type": "string", "pattern": ID_PATTERN}, required=True)
     if endpoint.body is not None:
         schema: dict[str, Any] = {"type": "string", "pattern": "^[\\x21-\\x7e]{1,128}$"}
         text = "Any text that no other request of yours has: the same request again gets the same reply."
         yield _parameter("header", "Idempotency-Key", text, schema, required=True)
+    if endpoint.query is not None:
+        described = components[endpoint.query.__name__]
+        for name, schema in described["properties"].items():
+            needed = name in described.get("required", ())
+            plain = {key: value for key, value in schema.items() if key != "description"}
+            yield _parameter("query", name, schema["description"], plain, required=needed)
     if endpoint.paged:
         limits = {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT}
         yield _parameter("query", "limit", "At most so many items.", limits)
@@ -141,9 +157,10 @@ def _problems(kinds: Iterable[ErrorKind]) -> dict[str, Any]:
     }
 
 
-def _describe_fields(components: dict[str, Any]) -> None:
+def _describe_fields(components: dict[str, Any], types: Iterable[Any]) -> None:
     """Give every field the string that stands under it in the source."""
-    docs = field_docs([inspect.getsource(schemas)])
+    modules = {one.__module__ for declared in types for one in (declared, *get_args(declared))}
+    docs = field_docs(inspect.getsource(sys.modules[name]) for name in sorted(modules))
     for name, schema in components.items():
         fields = docs.get(name) or docs.get(name.partition("_")[0], {})
         for field, text in fields.items():

@@ -15,6 +15,8 @@ from protocol.errors import ProtocolError
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
 MAX_CURSOR_CHARACTERS = 512
+PARAMETERS = frozenset({"limit", "cursor"})
+"""What queries for pages take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +36,6 @@ class PageRequest:
 
 def page_request(query: Mapping[str, str]) -> PageRequest:
     """The page that a query asks for. ``invalid_field``, ``cursor_invalid``."""
-    unknown = set(query) - {"limit", "cursor"}
-    if unknown:
-        raise ProtocolError(errors.INVALID_FIELD, "the query takes `limit` and `cursor` only")
     limit = query.get("limit", str(DEFAULT_LIMIT))
     if not (limit.isascii() and limit.isdigit() and len(limit) <= 4 and 1 <= int(limit) <= MAX_LIMIT):
         raise ProtocolError(errors.INVALID_FIELD, f"`limit` is 1 to {MAX_LIMIT}")

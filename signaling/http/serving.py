@@ -15,9 +15,10 @@ from protocol.errors import ProtocolError
 from relay.errors import StoreError
 from signaling.access import Access
 from signaling.caller import Caller
+from signaling.http.downloading import download
 from signaling.http.endpoint import AnyEndpoint, Call, Reply, Services
 from signaling.http.idempotency import Attempt, Sent, attempt, sent
-from signaling.http.pagination import PageRequest, page_request
+from signaling.http.queries import accepted, parameters
 from signaling.http.schemas import ID_PATTERN
 
 _ID = re.compile(ID_PATTERN)
@@ -31,9 +32,13 @@ def route(endpoint: AnyEndpoint, services: Services, access: Access) -> web.Rout
         caller = Caller.of(await access.verify(bearer(request)))
         _check_back_end(caller, endpoint)
         path = {name: _checked_id(name, value) for name, value in request.match_info.items()}
-        page = page_request(request.query) if endpoint.paged else PageRequest()
+        page, query = parameters(endpoint, request.query.items())
         if decode is None:
-            reply = await endpoint.handle(services, Call(caller, path, None, page, keep=lambda _: ()))
+            accepts = accepted(endpoint.media_types, request.headers.get("Accept", ""))
+            call = Call(caller, path, query, page, keep=lambda _: (), accepts=accepts)
+            reply = await endpoint.handle(services, call)
+            if reply.download is not None:
+                return await download(request, reply.download, accepts)
             return _response(sent(reply))
         body = await _body(request, decode)
         tried = attempt(
