@@ -20,7 +20,8 @@ globalThis.begin = async (options = {}) => {
   globalThis.log = [];
   const keep = (kind) => (...what) => { log.push([kind, ...what]); };
   const handlers = {
-    state: keep("state"), welcome: keep("welcome"), signal: keep("signal"),
+    state: keep("state"), signal: keep("signal"),
+    welcome: (frame) => { log.push(["welcome", frame]); return globalThis.welcomed?.(); },
     caughtUp: keep("caughtUp"), reset: keep("reset"), removed: keep("removed"),
     event: ({ offset, epoch, room }) => { log.push(["event", room, epoch, offset]); },
   };
@@ -245,6 +246,27 @@ async def test_messages_written_offline_go_out_in_order(page: Page, server: Scri
         for n in (4, 5, 6)
     ]
     assert got == [b"\x01", b"\x02", b"\x03"]
+
+
+async def test_messages_wait_until_the_app_has_found_its_place_again(
+    page: Page, server: ScriptedServer
+) -> None:
+    await page.evaluate(
+        "globalThis.welcomed = () => connection.request('session.join', { session: 's' }).catch(() => {}); 0"
+    )
+    await begin(page)
+    peer = await server.accept()
+    await peer.welcome(ROOM)
+    joining = await peer.receive("session.join")
+    await page.evaluate("connection.send('r', new Uint8Array([1]), 's'); 0")
+    peer.cut()
+    again = await server.accept()
+    await again.welcome(ROOM)
+    # Whatever is asked for next, it is not the message: the session is not joined on this connection yet.
+    rejoining = await again.receive()
+    assert (rejoining["op"], joining["op"]) == ("session.join", "session.join")
+    await again.refuse(rejoining, "session_over")
+    assert (await again.receive("message.send"))["data"] == b"\x01"
 
 
 @pytest.mark.parametrize("code", [1011, 4000, 4001, 4002, 4004, 4005, 4006])

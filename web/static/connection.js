@@ -44,7 +44,7 @@ const FIRST_FINAL_CODE = 4500;
 
 const NO_HANDLERS = {
   state: () => {}, // (state, detail): one of the states above; closed comes with {code, error} of a refusal
-  welcome: () => {}, // (frame): connected, for the first time or again
+  welcome: () => {}, // (frame): connected, for the first time or again; waiting messages go after its promise
   event: () => {}, // (frame): may return a promise; acknowledged after it, in order, each once
   signal: () => {}, // (frame)
   caughtUp: () => {}, // (frame): the room's stored events have all come
@@ -63,6 +63,7 @@ export class Connection {
   #positions = null;
   #socket = null;
   #backoff;
+  #resumed = false; // the app has finished with this connection's `welcome`
   #refusal = null; // the last `error` frame without an id: why the server is about to close
   #comeBack = null; // what `goodbye` asked for
   #acks = new Map();
@@ -84,7 +85,7 @@ export class Connection {
     this.#requests = new Requests(this.#timing.requestMs);
     const waits = { baseMs: this.#timing.backoffBaseMs, capMs: this.#timing.backoffCapMs };
     this.#backoff = new Backoff(waits);
-    this.#outbox = new Outbox(storage, (op, fields) => this.request(op, fields), new Backoff(waits));
+    this.#outbox = new Outbox(storage, (op, fields) => this.#resend(op, fields), new Backoff(waits));
   }
 
   /** Connect, and stay connected until `stop`. */
@@ -162,13 +163,31 @@ export class Connection {
 
   #welcomed(frame) {
     this.#become("welcomed");
+    this.#resumed = false;
     this.#backoff.reset();
     this.#behind.clear();
     this.#positions.begin(frame.rooms);
     this.#silenceMs = 2 * frame.limits.ping_ms + this.#timing.silenceMs;
     this.#listenFor(this.#silenceMs);
+    this.#resume(frame);
+  }
+
+  /** Let the app find its place again, then send what waits: a message may need that place. */
+  async #resume(frame) {
+    const socket = this.#socket;
+    try {
+      await this.#handlers.welcome(frame);
+    } catch (error) {
+      reportError(error); // the app's fault; what waits is not to wait for ever
+    }
+    if (socket !== this.#socket) return;
+    this.#resumed = true;
     this.#outbox.flush();
-    this.#handlers.welcome(frame);
+  }
+
+  async #resend(op, fields) {
+    if (!this.#resumed) throw new ConnectionLost("not resumed yet");
+    return this.request(op, fields);
   }
 
   // --- Frames --------------------------------------------------------------------------------------------

@@ -303,7 +303,7 @@ class SessionPage {
 
   /** Let something happen, and say so in words if it fails. */
   #run(promise) {
-    Promise.resolve(promise).catch((error) => this.#failed(error));
+    return Promise.resolve(promise).catch((error) => this.#failed(error));
   }
 
   /** A lost connection shows and mends itself; what nobody foresaw goes where faults are reported. */
