@@ -21,7 +21,7 @@ from protocol.fields import (
 )
 
 
-class _Body(Struct, frozen=True, tag_field="kind", omit_defaults=True):
+class _Body(Struct, frozen=True, gc=False, tag_field="kind", omit_defaults=True):
     """Base of all event bodies: the ``kind`` says which one it is."""
 
 

@@ -33,8 +33,11 @@ VERSION = 1
 """The protocol version spoken here."""
 
 
-class Frame(Struct, frozen=True, tag_field="op", omit_defaults=True):
-    """Base of every frame: ``op`` says which one it is."""
+class Frame(Struct, frozen=True, gc=False, tag_field="op", omit_defaults=True):
+    """Base of every frame: ``op`` says which one it is.
+
+    Values of the protocol never form cycles, so none of them is tracked by the garbage collector.
+    """
 
 
 class Request(Frame, frozen=True):
@@ -335,7 +338,7 @@ class Goodbye(Frame, frozen=True, tag="goodbye"):
     """The address of another node to come back to."""
 
 
-class Sent(Struct, frozen=True, tag_field="of", tag="message.send", omit_defaults=True):
+class Sent(Struct, frozen=True, gc=False, tag_field="of", tag="message.send", omit_defaults=True):
     """The message is durable."""
 
     epoch: Epoch

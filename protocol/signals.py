@@ -13,7 +13,7 @@ from msgspec import Struct
 from protocol.fields import AccountId, Milliseconds, Modality, SessionId, SessionState
 
 
-class _Signal(Struct, frozen=True, tag_field="kind", omit_defaults=True):
+class _Signal(Struct, frozen=True, gc=False, tag_field="kind", omit_defaults=True):
     """Base of all signal bodies: the ``kind`` says which one it is."""
 
 

@@ -88,8 +88,13 @@ class Rooms:
             if isinstance(answer, StoreError):
                 done(refusal(answer))
                 return
-            self._tell(write, answer[0])
-            done(_appended(answer[0]))
+            appended = answer[0]
+            assert isinstance(appended, Appended)
+            if appended.differs:
+                done(ProtocolError(errors.MID_DIFFERS))
+                return
+            self._publish(write, appended)
+            done(appended)
 
         try:
             self._store.commit_soon(committed, write)
@@ -177,9 +182,10 @@ class Rooms:
     # --- Inside ---
 
     async def _append(self, write: Append, *others: Write) -> Appended:
-        appended = _appended((await self._carry_out(write, *others))[0])
-        if isinstance(appended, ProtocolError):
-            raise appended
+        appended = (await self._carry_out(write, *others))[0]
+        assert isinstance(appended, Appended)
+        if appended.differs:
+            raise ProtocolError(errors.MID_DIFFERS)
         return appended
 
     async def _carry_out(self, *writes: Write) -> tuple[Outcome, ...]:
@@ -190,11 +196,8 @@ class Rooms:
 
     def _tell(self, write: Write, outcome: Outcome) -> None:
         match write, outcome:
-            case Append(), Appended(duplicate=False):
-                event = StoredEvent(
-                    outcome.offset, write.sender, write.device, write.mid, write.body, outcome.at_ms
-                )
-                self._bus.publish(outcome.audience, EventNotice(write.room, outcome.epoch, event))
+            case Append(), Appended():
+                self._publish(write, outcome)
             case AddMember(room, account, role), Applied(changed=True):
                 self._bus.publish([account], MembershipNotice(room, account, role))
             case RemoveMember(room, account), Applied(changed=True):
@@ -203,6 +206,13 @@ class Rooms:
                 self._bus.publish([account], RevokedNotice(account, device))
             case _:
                 return  # nobody waits to hear of the others
+
+    def _publish(self, write: Append, appended: Appended) -> None:
+        if not appended.duplicate:
+            event = StoredEvent(
+                appended.offset, write.sender, write.device, write.mid, write.body, appended.at_ms
+            )
+            self._bus.publish(appended.audience, EventNotice(write.room, appended.epoch, event))
 
     def _member(self, room: str, account: str, role: Role, change: Literal["added", "removed"]) -> Append:
         body = MemberBody(account, role, change)
@@ -233,11 +243,6 @@ class Rooms:
         if room not in heads:
             raise ProtocolError(errors.NO_SUCH_ROOM)
         return heads[room]
-
-
-def _appended(outcome: Outcome) -> Appended | ProtocolError:
-    assert isinstance(outcome, Appended)
-    return ProtocolError(errors.MID_DIFFERS) if outcome.differs else outcome
 
 
 def _role(member: Member) -> Role:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import sys
 from argparse import ArgumentParser, Namespace
@@ -20,6 +21,9 @@ from signaling.observe import logs
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
+
+GC_YOUNG = 20_000
+"""Objects made and still alive before a collection; a busy node has thousands in flight."""
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -58,6 +62,7 @@ async def _serve(settings: Settings, *, development: bool) -> int:
     except StartError as error:
         sys.stderr.write(f"rapport: {error}\n")
         return 1
+    _relax_collector()
     sys.stdout.write(_greeting(node.url, settings) if development else f"Rapport serves {node.url}\n")
     sys.stdout.flush()
     await stopping.wait()
@@ -66,6 +71,16 @@ async def _serve(settings: Settings, *, development: bool) -> int:
         signal.signal(number, signal.SIG_DFL)
     await node.stop()
     return 0
+
+
+def _relax_collector() -> None:
+    """Let the garbage collector look less often: by its defaults it takes a tenth of the time of a busy node.
+
+    What is there now stays; what is in flight lives for milliseconds and is let go by its reference counts.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GC_YOUNG, 20, 20)
 
 
 def _greeting(url: str, settings: Settings) -> str:

@@ -98,7 +98,8 @@ class Writer:
     def send(self, message: bytes) -> None:
         """A reply, or an event that fits."""
         self.outbox.put(message)
-        self._want()
+        if not self._wanted:
+            self._want()
 
     def send_signal(self, key: str, message: bytes, now: float) -> None:
         """A signal, which may be replaced by a later one with the same key, or dropped."""

@@ -23,7 +23,9 @@ from tests.bench.sockets import Peer, cpu_seconds, message, rapport
 PAIRS = 64
 IN_FLIGHT = 8
 WARM_UP_SECONDS = 1.0
-SECONDS = 5.0
+ROUND_SECONDS = 1.5
+ROUNDS = 6
+LIMIT_ROUNDS = 3
 DATA = bytes(range(256)) + bytes(44)  # as of a short message with its envelope
 
 _EVENT = b"\xa2op\xa5event"
@@ -38,11 +40,17 @@ def measure() -> dict[str, Measurement]:
         with rapport(folder) as (pid, port):
             pairs = [Pair(port, number) for number in range(PAIRS)]
             exchange(pairs, WARM_UP_SECONDS)
-            before = cpu_seconds(pid)
-            messages = exchange(pairs, SECONDS)
-            spent = cpu_seconds(pid) - before
-        append, _, _ = uvloop.run(run_store(folder / "alone.db"))
-    return {"relay.durable": Measurement(spent / messages * 1e6, "us", append)}
+            figures = [cost(pid, pairs) for _ in range(ROUNDS)]
+        alone = [uvloop.run(run_store(folder / f"alone{number}.db"))[0] for number in range(LIMIT_ROUNDS)]
+    # Whatever else the machine does only ever adds: the best round is the nearest to what the work costs.
+    return {"relay.durable": Measurement(min(figures), "us", min(alone))}
+
+
+def cost(pid: int, pairs: list[Pair]) -> float:
+    """Microseconds of the server's CPU per message, in one round."""
+    before = cpu_seconds(pid)
+    messages = exchange(pairs, ROUND_SECONDS)
+    return (cpu_seconds(pid) - before) / messages * 1e6
 
 
 def exchange(pairs: list[Pair], seconds: float) -> int:

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from struct import pack, unpack_from
 
@@ -84,6 +84,19 @@ class Peer:
             data = self.socket.recv(1 << 16)
             assert data, "the server has closed the connection"
             self._rest += data
+
+    def settle(self) -> None:
+        """Read what comes by itself after ``hello``, until nothing more does."""
+        self._rest = b""
+        self.socket.settimeout(0.2)
+        with suppress(TimeoutError):
+            while self.socket.recv(1 << 16):
+                pass
+        self.socket.settimeout(None)
+
+    def waiting(self) -> int:
+        """Bytes that have come and are not read."""
+        return len(self.socket.recv(1 << 20, socket.MSG_PEEK))
 
     def read(self, size: int) -> None:
         """Read so many bytes."""
