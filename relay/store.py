@@ -9,7 +9,9 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Protocol, overload
 
 from relay.audit_trail import AuditTrail
+from relay.documents import Documents
 from relay.errors import StoreError
+from relay.inbox import Inboxes
 from relay.ratings import Ratings
 from relay.rows import (
     Cursor,
@@ -30,7 +32,7 @@ from relay.webhooks import Webhooks
 from relay.writes import Append, Appended, Outcome, Write
 
 
-class Store(Webhooks, AuditTrail, Ratings, Scheduling, Protocol):
+class Store(Webhooks, AuditTrail, Ratings, Scheduling, Inboxes, Documents, Protocol):
     """Durable state of one deployment.
 
     Atomic per `commit` call: all of its writes or none, in the order given, later ones seeing earlier ones.

@@ -6,6 +6,8 @@ A write says which errors it can end with; any of them fails the whole `commit` 
 import msgspec
 
 from relay.audit_trail import AuditWrite
+from relay.documents import PutDocument
+from relay.inbox import NOTE, ClearFlag, EventKind
 from relay.ratings import PutRating
 from relay.rows import IdempotencyRecord, Session
 from relay.scheduling import ScheduleWrite
@@ -50,7 +52,7 @@ class Append(msgspec.Struct, frozen=True, gc=False):
     whatever room, for as long as the event is kept; using it again writes nothing and its outcome tells the
     first result. Bodies are compared byte by byte for that, so `body` must be made of what the client sent
     and nothing else. Written by the server itself: all three are None, and neither membership nor repetition
-    is looked at.
+    is looked at. `kind` and `flagged` are for inboxes; a flagged event stands out until `ClearFlag`.
     """
 
     room: str
@@ -59,6 +61,8 @@ class Append(msgspec.Struct, frozen=True, gc=False):
     mid: bytes | None
     body: bytes
     at_ms: int
+    kind: EventKind = NOTE
+    flagged: bool = False
 
     def __post_init__(self) -> None:
         sent = self.mid is not None
@@ -178,6 +182,8 @@ Write = (
     | WebhookWrite
     | AuditWrite
     | ScheduleWrite
+    | ClearFlag
+    | PutDocument
 )
 
 

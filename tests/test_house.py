@@ -23,7 +23,8 @@ SHELLS = frozenset(
         "config": "commands loading",
         "relay/bus": "local",
         "relay/sqlite": (
-            "audit catalog changes group guard opening ratings reads schema scheduling store trail webhooks "
+            "audit catalog changes documents group guard inbox opening ratings reads schema scheduling "
+            "store trail webhooks "
             "writer"
         ),
         "rtc": "client datagrams worker",

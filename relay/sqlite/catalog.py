@@ -18,6 +18,7 @@ class RoomState:
     no: int
     head: int
     trimmed: int
+    waits: int  # the oldest question that nothing has answered, 0 for none
     audience: frozenset[str]
 
 
@@ -82,12 +83,14 @@ class Catalog:
 
     def _load(self, room: str) -> RoomState:
         row = self._db.execute(
-            "SELECT no, trimmed, (SELECT max(offset_no) FROM events WHERE room_no = no) "
-            "FROM rooms WHERE id = ?",
+            "SELECT r.no, r.trimmed, last.offset_no, last.waits FROM rooms r LEFT JOIN events last "
+            "ON last.room_no = r.no AND last.offset_no = "
+            "(SELECT max(offset_no) FROM events WHERE room_no = r.no) WHERE r.id = ?",
             (room,),
         ).fetchone()
         if row is None:
             raise NotFound("no such room, or not a member of it")
-        no, trimmed, last = row
+        no, trimmed, last, waits = row
         members = self._db.execute("SELECT account FROM members WHERE room_no = ?", (no,))
-        return RoomState(no, max(trimmed, last or 0), trimmed, frozenset(account for (account,) in members))
+        audience = frozenset(account for (account,) in members)
+        return RoomState(no, max(trimmed, last or 0), trimmed, waits or 0, audience)

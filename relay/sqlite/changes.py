@@ -7,11 +7,13 @@ import sqlite3
 from typing import assert_never
 
 from relay.audit_trail import AuditWrite
+from relay.documents import PutDocument
 from relay.errors import BeyondHead, Conflict, NotFound, StaleEpoch
+from relay.inbox import ClearFlag
 from relay.ratings import PutRating
 from relay.rows import Session
 from relay.scheduling import ScheduleWrite
-from relay.sqlite import audit, ratings, scheduling, webhooks
+from relay.sqlite import audit, documents, inbox, ratings, scheduling, webhooks
 from relay.sqlite.catalog import Catalog
 from relay.webhooks import WebhookWrite
 from relay.writes import (
@@ -30,7 +32,7 @@ from relay.writes import (
     Trim,
 )
 
-PartWrite = PutRating | WebhookWrite | AuditWrite | ScheduleWrite
+PartWrite = PutRating | ClearFlag | PutDocument | WebhookWrite | AuditWrite | ScheduleWrite
 
 Change = (
     CreateRoom
@@ -79,6 +81,10 @@ def _apply_to_part(db: sqlite3.Connection, catalog: Catalog, epoch: int, change:
     match change:
         case PutRating():
             return ratings.apply(db, change)
+        case ClearFlag():
+            return inbox.clear_flag(db, catalog, change)
+        case PutDocument():
+            return documents.put(db, change)
         case _ if isinstance(change, AuditWrite):
             return audit.apply(db, change)
         case _ if isinstance(change, ScheduleWrite):

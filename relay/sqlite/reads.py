@@ -26,9 +26,9 @@ from relay.rows import (
     StoredEvent,
 )
 
-_HEAD: Final = "max(r.trimmed, coalesce((SELECT max(offset_no) FROM events WHERE room_no = r.no), 0))"
-_ROOM: Final = f"SELECT r.id, r.body, r.created_ms, {_HEAD}, r.trimmed + 1 FROM rooms r"  # noqa: S608 - constants
-_LOG: Final = f"SELECT r.no, r.id, {_HEAD}, r.trimmed + 1 FROM rooms r"  # noqa: S608 - constants
+HEAD: Final = "max(r.trimmed, coalesce((SELECT max(offset_no) FROM events WHERE room_no = r.no), 0))"
+_ROOM: Final = f"SELECT r.id, r.body, r.created_ms, {HEAD}, r.trimmed + 1 FROM rooms r"  # noqa: S608 - constants
+_LOG: Final = f"SELECT r.no, r.id, {HEAD}, r.trimmed + 1 FROM rooms r"  # noqa: S608 - constants
 _SESSION: Final = (
     "SELECT s.id, r.id, s.starts_ms, s.ends_ms, s.state, s.version, s.body "
     "FROM sessions s JOIN rooms r ON r.no = s.room_no"
@@ -69,7 +69,7 @@ def rooms_of(
 ) -> tuple[Membership, ...]:
     """The account's rooms behind an id."""
     rows = db.execute(
-        f"SELECT r.id, m.role, {_HEAD}, r.trimmed + 1, "  # noqa: S608 - constants
+        f"SELECT r.id, m.role, {HEAD}, r.trimmed + 1, "  # noqa: S608 - constants
         "CASE WHEN m.read_epoch = ? THEN m.read_offset ELSE 0 END "
         "FROM members m JOIN rooms r ON r.no = m.room_no "
         "WHERE m.account = ? AND r.id > ? ORDER BY r.id LIMIT ?",
@@ -85,7 +85,7 @@ def rooms_of(
 
 def events(db: sqlite3.Connection, epoch: int, room: str, after: int, limit: int, max_bytes: int) -> Page:
     """A page of a log. Rows are read one by one, so that no more bodies are loaded than the page may have."""
-    with _snapshot(db):
+    with snapshot(db):
         row = db.execute(f"{_LOG} WHERE r.id = ?", (room,)).fetchone()
         if row is None:
             raise NotFound("no such room, or not a member of it")
@@ -196,7 +196,7 @@ def size_bytes(db: sqlite3.Connection) -> int:
 
 
 @contextmanager
-def _snapshot(db: sqlite3.Connection) -> Iterator[None]:
+def snapshot(db: sqlite3.Connection) -> Iterator[None]:
     """Several statements in one read transaction."""
     db.execute("BEGIN")
     try:

@@ -234,6 +234,51 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         ) STRICT, WITHOUT ROWID
         """,
     ),
+    (
+        # The events again, with what an inbox needs before the body: columns behind a large one are far away.
+        """
+        CREATE TABLE kept_events (
+            seq INTEGER PRIMARY KEY,
+            room_no INTEGER NOT NULL,
+            offset_no INTEGER NOT NULL,
+            device_no INTEGER,
+            mid BLOB,
+            at_ms INTEGER NOT NULL,
+            kind INTEGER NOT NULL DEFAULT 0,   -- see relay/inbox.py
+            waits INTEGER NOT NULL DEFAULT 0,  -- the oldest question unanswered after this event, 0 for none
+            body BLOB NOT NULL,
+            CHECK ((mid IS NULL) = (device_no IS NULL))
+        ) STRICT
+        """,
+        # What devices have sent so far are messages; whether they were answered is not known.
+        "INSERT INTO kept_events SELECT seq, room_no, offset_no, device_no, mid, at_ms, "
+        "mid IS NOT NULL, 0, body FROM events ORDER BY seq",
+        "DROP TABLE events",
+        "ALTER TABLE kept_events RENAME TO events",
+        "CREATE UNIQUE INDEX events_by_offset ON events (room_no, offset_no)",
+        "CREATE UNIQUE INDEX events_by_mid ON events (mid, device_no) WHERE mid IS NOT NULL",
+        """
+        CREATE TABLE flags (
+            room_no INTEGER NOT NULL REFERENCES rooms (no),
+            offset_no INTEGER NOT NULL,
+            account TEXT,  -- whose event it is
+            at_ms INTEGER NOT NULL,
+            cleared_ms INTEGER,
+            cleared_by TEXT,
+            PRIMARY KEY (room_no, offset_no)
+        ) STRICT, WITHOUT ROWID
+        """,
+        "CREATE INDEX flags_standing ON flags (room_no, offset_no) WHERE cleared_ms IS NULL",
+        """
+        CREATE TABLE documents (
+            kind TEXT NOT NULL,
+            id TEXT NOT NULL,
+            version INTEGER NOT NULL,
+            body BLOB NOT NULL,
+            PRIMARY KEY (kind, id)
+        ) STRICT, WITHOUT ROWID
+        """,
+    ),
 )
 
 

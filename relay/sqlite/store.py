@@ -9,7 +9,9 @@ from typing import Concatenate, Final, ParamSpec, TypeVar, overload
 
 from relay.audit_chain import AuditRecord
 from relay.audit_trail import AuditAnchor, AuditCheckpoint, AuditFilter, AuditHead, AuditHold, Grant
+from relay.documents import Document
 from relay.errors import Overloaded, StoreClosed, Unstorable
+from relay.inbox import Asked, InboxRoom
 from relay.ratings import Rating, RatingCursor
 from relay.rows import (
     Cursor,
@@ -26,7 +28,7 @@ from relay.rows import (
     StoreStatistics,
 )
 from relay.scheduling import CalendarFeed, SeriesRow
-from relay.sqlite import audit, ratings, reads, scheduling, webhooks
+from relay.sqlite import audit, documents, inbox, ratings, reads, scheduling, webhooks
 from relay.sqlite.group import Done, GroupCommit
 from relay.sqlite.opening import open_connections, translated
 from relay.sqlite.writer import Writer
@@ -219,6 +221,23 @@ class SqliteStore:
 
     async def calendar(self, digest: bytes) -> CalendarFeed | None:
         return await self._read(scheduling.calendar, digest)
+
+    async def inbox(
+        self,
+        account: str,
+        *,
+        rooms: Collection[str] | None = None,
+        starts_after_ms: int,
+        over: Collection[str],
+        limit: int,
+    ) -> tuple[InboxRoom, ...]:
+        return await self._read(inbox.inbox, self._epoch, account, rooms, starts_after_ms, over, limit)
+
+    async def asked(self, *, after: str = "", limit: int) -> tuple[Asked, ...]:
+        return await self._read(inbox.asked, after, limit)
+
+    async def documents(self, kind: str, ids: Collection[str]) -> Mapping[str, Document]:
+        return await self._read(documents.documents, kind, ids)
 
     async def statistics(self) -> StoreStatistics:
         size = await self._read(reads.size_bytes)
