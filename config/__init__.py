@@ -19,6 +19,7 @@ from config.settings import (
     Settings,
     StoreSettings,
     TokenSettings,
+    WebhookSettings,
 )
 from config.sources import DEVELOPMENT_KEY
 
@@ -36,5 +37,6 @@ __all__ = [
     "Settings",
     "StoreSettings",
     "TokenSettings",
+    "WebhookSettings",
     "load",
 ]

@@ -112,6 +112,26 @@ RULES: tuple[Rule, ...] = (
         "a leeway as long as the longest lifetime would double every token's life",
     ),
     Rule(
+        ("webhooks.endpoints", "webhooks.secrets"),
+        lambda s: not s.webhooks.endpoints.keys() <= s.webhooks.secrets.keys(),
+        "every endpoint needs a secret that signs what it is told: try `openssl rand -hex 32`",
+    ),
+    Rule(
+        ("webhooks.endpoints", "webhooks.secrets", "webhooks.types"),
+        lambda s: not s.webhooks.secrets.keys() | s.webhooks.types.keys() <= s.webhooks.endpoints.keys(),
+        "there are secrets or types for an endpoint that has no URL",
+    ),
+    Rule(
+        ("webhooks.retry_seconds", "webhooks.retry_max_seconds"),
+        lambda s: s.webhooks.retry_seconds > s.webhooks.retry_max_seconds,
+        "the first pause may not be longer than the longest",
+    ),
+    Rule(
+        ("webhooks.connect_seconds", "webhooks.request_seconds"),
+        lambda s: s.webhooks.connect_seconds > s.webhooks.request_seconds,
+        "connecting may not take longer than the whole request",
+    ),
+    Rule(
         ("server.host",),
         lambda s: not checks.is_loopback(s.server.host),
         "development mode stays on loopback: leave --dev out to serve others",

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_type_hints
 
-from config import checks
+from config import checks, webhooks
 from config.setting import Setting, setting, settings_of
 
 KIB = 1 << 10
@@ -168,6 +168,51 @@ class TokenSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class WebhookSettings:
+    """Which back ends are told what happens, and how patiently."""
+
+    endpoints: Mapping[str, str] = setting(
+        {}, "Endpoints: a name, and the URL that deliveries are posted to.", check=webhooks.endpoints
+    )
+    secrets: Mapping[str, str] = setting(
+        {},
+        "Secrets of each endpoint, separated by spaces. Every one signs every delivery, so that they can be "
+        "rotated.",
+        secret=True,
+        check=webhooks.secrets,
+    )
+    types: Mapping[str, str] = setting(
+        {},
+        "The types that an endpoint is told, separated by spaces, such as `session.* room.member_added`; all "
+        "if it is not named here.",
+        check=webhooks.types,
+    )
+    parallel: int = setting(4, "Requests to one endpoint at the same time.", between=(1, 32))
+    connect_seconds: float = setting(5.0, "How long connecting may take.", between=(0.1, 60))
+    request_seconds: float = setting(
+        10.0, "How long a whole request may take, connecting included.", between=(0.1, 120)
+    )
+    retry_seconds: float = setting(
+        5.0,
+        "Longest pause before the second attempt. Every further failure doubles it; a random part of it is "
+        "waited.",
+        between=(0.01, 3600),
+    )
+    retry_max_seconds: float = setting(3600.0, "Longest pause between attempts.", between=(0.01, DAY_SECONDS))
+    give_up_seconds: float = setting(
+        float(DAY_SECONDS), "Age from which a failed attempt is the last one.", between=(1, 30 * DAY_SECONDS)
+    )
+    keep_days: int = setting(
+        30, "How long deliveries that were made or given up can be replayed.", between=(1, 3660)
+    )
+    undelivered_seconds: float = setting(
+        900.0,
+        "Age at which a message that no device of a member has received is told as `message.undelivered`.",
+        between=(0.1, 30 * DAY_SECONDS),
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class LogSettings:
     """What the server writes to standard error. Never message content, tokens or personal data."""
 
@@ -198,6 +243,7 @@ class Settings:
     media: MediaSettings = field(default_factory=MediaSettings)
     sessions: SessionSettings = field(default_factory=SessionSettings)
     tokens: TokenSettings = field(default_factory=TokenSettings)
+    webhooks: WebhookSettings = field(default_factory=WebhookSettings)
     log: LogSettings = field(default_factory=LogSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
 

@@ -29,11 +29,13 @@ SHELLS = frozenset(
         ),
         "rtc": "client datagrams worker",
         "signaling": "access dispatch key_sets node rooms timebase",
-        "signaling/commands": "serve token",
+        "signaling/commands": "serve token webhooks",
         "signaling/door": "acks feed hub link presence requests timers websocket welcome writer",
-        "signaling/http": "accounts application development downloading health pages problems rooms serving sessions",
+        "signaling/http": "accounts application development downloading health pages problems rooms serving "
+        "sessions webhooks",
         "signaling/media": "cut pool service",
         "signaling/sessions": "changes clock service",
+        "signaling/webhooks": "deliverer posting service unreceived",
     }.items()
     for name in names.split()
 )

@@ -30,6 +30,10 @@ BREAKING: list[dict[str, Any]] = [
     {"LIMITS_CONNECTIONS": 19},
     {"SESSIONS_MIN_MINUTES": 241},
     {"TOKENS_LEEWAY_SECONDS": 60, "TOKENS_MAX_LIFETIME_SECONDS": 60},
+    {"WEBHOOKS_ENDPOINTS": "main=https://a.example", "WEBHOOKS_SECRETS": ""},
+    {"WEBHOOKS_TYPES": "main=session.ended"},
+    {"WEBHOOKS_RETRY_MAX_SECONDS": 4.9},
+    {"WEBHOOKS_CONNECT_SECONDS": 10.5},
     {"SERVER_HOST": "0.0.0.0"},
     {"MEDIA_HOST": "192.0.2.1"},
 ]
@@ -46,6 +50,12 @@ KEEPING: list[dict[str, Any]] = [
     {"LIMITS_MESSAGE_BYTES": 174_762},
     {"LIMITS_UNACKED_BYTES": 262_144, "LIMITS_OUTBOX_BYTES": 262_144},
     {"SESSIONS_MIN_MINUTES": 240},
+    {
+        "WEBHOOKS_ENDPOINTS": "a=https://a.example,b=http://[::1]:99/hook",
+        "WEBHOOKS_SECRETS": f"a={KEY},b={KEY} {KEY}",
+        "WEBHOOKS_TYPES": "b=session.* room.member_added",
+    },
+    {"WEBHOOKS_RETRY_MAX_SECONDS": 5, "WEBHOOKS_CONNECT_SECONDS": 10},
 ]
 
 

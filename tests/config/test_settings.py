@@ -26,6 +26,7 @@ COUNTS = {
     "limits.requests_burst",
     "limits.account_requests_burst",
     "limits.unacked_events",
+    "webhooks.parallel",
 }
 
 
