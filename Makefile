@@ -18,6 +18,7 @@ demo: .venv/.run ## hold a session between two synthetic peers and print what ha
 
 test: .venv/.dev ## run all tests, those with a real browser too
 	@.ci/need chromium
+	@.ci/need node
 	@echo "Running the tests"
 	@$(PYTHON) -m pytest -q
 

@@ -440,6 +440,15 @@ CURSOR_INVALID = _kind(
     "use `next` of the previous page unchanged",
 )
 
+# Webhooks.
+NO_SUCH_DELIVERY = _kind(
+    1730,
+    "no_such_delivery",
+    404,
+    "there is no such delivery to a webhook, or not any more",
+    "`GET /v1/webhooks/{state}` lists those there are",
+)
+
 # Why a WebSocket was closed (RFC 6455, 7.4.2: 4000-4999 are for applications).
 DRAIN = _close(4000, "drain", "planned: the server is being stopped or moved")
 FAILED = _close(4001, "internal", "the server failed on this connection")

@@ -10,7 +10,7 @@ from importlib.metadata import version
 import config.commands
 import loadtest.cli
 from config import flags
-from signaling.commands import serve, token
+from signaling.commands import serve, token, webhooks
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,6 +28,7 @@ def _parser() -> ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     serve.add_parser(commands)
     token.add_parser(commands)
+    webhooks.add_parser(commands)
     config.commands.add_parser(commands)
     commands.choices["config"].set_defaults(run=config.commands.run)
     loadtest.cli.add_parsers(commands)

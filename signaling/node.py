@@ -47,6 +47,8 @@ from signaling.sessions.changes import Changes
 from signaling.sessions.clock import Clock
 from signaling.sessions.service import Sessions
 from signaling.timebase import Timebase
+from signaling.webhooks.service import Webhooks
+from signaling.webhooks.unreceived import UnreceivedSearch
 
 TICK_SECONDS = 1.0
 HOUSEKEEPING_SECONDS = 3600.0
@@ -82,7 +84,10 @@ class Node:
         self.store = SqliteStore(Path(settings.store.url.removeprefix("sqlite:///")))
         self.bus = LocalBus()
         self.hub = Hub(self.store, self.bus, settings.limits, self.timebase)
-        self.rooms = Rooms(self.store, self.bus, self.timebase)
+        self.webhooks = Webhooks(
+            settings.webhooks, self.store, self.timebase, self.metrics.delivery_attempted
+        )
+        self.rooms = Rooms(self.store, self.bus, self.timebase, (self.webhooks,))
         self.key_sets = KeySets(settings.tokens.jwks)
         self.access = Access(settings.tokens, self.store, self.key_sets, self.timebase)
         self.pool = Pool(settings.media.workers, self._spawn)
@@ -140,6 +145,7 @@ class Node:
         after = self._stack.push_async_callback
         await self.store.open()
         after(self.store.close)
+        await self._start_webhooks()
         await self.hub.start()
         after(self.hub.stop)
         await self.pool.start()
@@ -153,6 +159,17 @@ class Node:
         await self.door.start()
         after(self.door.stop)
         await self._listen()
+
+    async def _start_webhooks(self) -> None:
+        await self.webhooks.start()
+        for name, work in self.webhooks.tasks().items():
+            self._run(name, work)
+        if self.webhooks.tells("message.undelivered"):
+            age_seconds = self._settings.webhooks.undelivered_seconds
+            search = UnreceivedSearch(
+                self.store, self.rooms, self.timebase, age_seconds, self.webhooks.deliveries
+            )
+            self._run("unreceived", search.run)
 
     def _run(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         """Keep something running for as long as the node runs."""
@@ -168,7 +185,14 @@ class Node:
         server = self._settings.server
         services = Services(self.store, self.rooms, self.sessions, self.timebase)
         health = Health(
-            self, self.store, self.bus, self.hub, self.pool, self.metrics, self._settings.metrics.token
+            self,
+            self.store,
+            self.bus,
+            self.hub,
+            self.pool,
+            self.metrics,
+            self._settings.metrics.token,
+            self.timebase,
         )
         app = application(
             services,
@@ -222,6 +246,7 @@ class Node:
     async def forget(self) -> None:
         """Drop what has been kept for long enough; done every hour."""
         await self.store.commit(ForgetIdempotency(self.timebase.now_ms() - KEPT_MS))
+        await self.webhooks.forget()
 
 
 def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:

@@ -8,7 +8,7 @@ exist. Who may do what beyond membership is decided by those who call.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Literal, Protocol
 
 from protocol import errors, frames
 from protocol.codec import decode_body, encode_body
@@ -41,19 +41,35 @@ HISTORY_BYTES = 256 * 1024
 """As much as a page of history holds, if it is more than one event."""
 
 
-class Rooms:
-    """The rooms of this deployment."""
+class Companion(Protocol):
+    """Someone with something to write together with what others write."""
 
-    def __init__(self, store: Store, bus: Bus, timebase: Timebase) -> None:
+    def alongside(self, writes: Sequence[Write]) -> Sequence[Write]:
+        """What belongs into the commit of ``writes``; mostly nothing. Not asked about messages."""
+
+    def committed(self, writes: Sequence[Write]) -> None:
+        """``writes`` and what belongs to them are durable."""
+
+
+class Rooms:
+    """The rooms of this deployment. What ``companions`` have to write goes into every commit."""
+
+    def __init__(
+        self, store: Store, bus: Bus, timebase: Timebase, companions: Sequence[Companion] = ()
+    ) -> None:
         self._store = store
         self._bus = bus
         self._timebase = timebase
+        self._companions = companions
 
     # --- Writing ---
 
     async def commit(self, *writes: Write) -> tuple[Outcome, ...]:
         """Apply the writes atomically, then tell whom they concern. Raises :exc:`relay.errors.StoreError`."""
-        outcomes = await self._store.commit(*writes)
+        beside = [write for companion in self._companions for write in companion.alongside(writes)]
+        outcomes = (await self._store.commit(*writes, *beside))[: len(writes)]
+        for companion in self._companions:
+            companion.committed((*writes, *beside))
         for write, outcome in zip(writes, outcomes, strict=True):
             self._tell(write, outcome)
         return outcomes

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from protocol import errors
-from signaling.http import accounts, rooms, sessions
+from signaling.http import accounts, rooms, sessions, webhooks
 from signaling.http.endpoint import AnyEndpoint, Endpoint
 from signaling.http.schemas import (
+    DeliveryItem,
+    DropItem,
+    DropSpec,
     MemberItem,
     MemberSpec,
     Page,
+    ReplayItem,
+    ReplaySpec,
     RevocationItem,
     RevocationSpec,
     RoomItem,
@@ -155,5 +160,41 @@ ENDPOINTS: tuple[AnyEndpoint, ...] = (
         body=RevocationSpec,
         status=200,
         result=RevocationItem,
+    ),
+    Endpoint(
+        method="GET",
+        path="/v1/webhooks/{state}",
+        name="listDeliveries",
+        summary="List the deliveries to webhooks that are `waiting`, `delivered` or `dead`, by since when.",
+        scope="webhooks",
+        handle=webhooks.list_deliveries,
+        status=200,
+        result=Page[DeliveryItem],
+        paged=True,
+        errors=(errors.NOT_FOUND,),
+    ),
+    Endpoint(
+        method="POST",
+        path="/v1/webhooks/replay",
+        name="replayDeliveries",
+        summary="Make deliveries once more that were given up or delivered.",
+        scope="webhooks",
+        handle=webhooks.replay,
+        body=ReplaySpec,
+        status=200,
+        result=ReplayItem,
+        errors=(errors.NO_SUCH_DELIVERY,),
+    ),
+    Endpoint(
+        method="POST",
+        path="/v1/webhooks/drop",
+        name="dropDeliveries",
+        summary="Forget deliveries; what waits behind them goes on.",
+        scope="webhooks",
+        handle=webhooks.drop,
+        body=DropSpec,
+        status=200,
+        result=DropItem,
+        errors=(errors.NO_SUCH_DELIVERY,),
     ),
 )

@@ -17,12 +17,14 @@ from relay.bus import Bus
 from relay.errors import StoreError
 from relay.rows import StoreStatistics
 from relay.store import Store
+from relay.webhooks import Backlog
 from rtc.control import WorkerStats
 from rtc.errors import RtcError
 from signaling.door.hub import Hub
 from signaling.http.serving import bearer
 from signaling.media.pool import Pool
 from signaling.observe.metrics import CONTENT_TYPE, Metrics, Snapshot
+from signaling.timebase import Timebase
 
 ANSWER_SECONDS = 2.0
 """How long a part of the node may take to answer before it counts as not ready."""
@@ -48,6 +50,7 @@ class Health:
         pool: Pool,
         metrics: Metrics,
         metrics_token: str | None,
+        timebase: Timebase,
     ) -> None:
         self._node = node
         self._store = store
@@ -56,6 +59,7 @@ class Health:
         self._pool = pool
         self._metrics = metrics
         self._metrics_token = metrics_token
+        self._timebase = timebase
 
     def routes(self) -> list[web.RouteDef]:
         """The three routes."""
@@ -84,6 +88,8 @@ class Health:
             store=await self._store_statistics(),
             workers=await self._worker_statistics(),
             worker_restarts=self._pool.restarts,
+            backlogs=await self._backlogs(),
+            now_ms=self._timebase.now_ms(),
         )
         return web.Response(body=self._metrics.exposition(snapshot), headers={"Content-Type": CONTENT_TYPE})
 
@@ -99,6 +105,13 @@ class Health:
                 return await self._store.statistics()
         except (StoreError, TimeoutError):
             return None
+
+    async def _backlogs(self) -> tuple[Backlog, ...]:
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return await self._store.backlogs()
+        except (StoreError, TimeoutError):
+            return ()
 
     async def _worker_statistics(self) -> Mapping[int, WorkerStats]:
         try:

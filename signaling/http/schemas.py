@@ -11,6 +11,7 @@ from typing import Annotated, Generic, Literal, TypeAlias, TypeVar
 from msgspec import Meta, Struct
 
 from protocol.fields import EndReason, Epoch, Milliseconds, Modality, Offset, SessionState
+from relay.webhooks import DeliveryState
 
 ID_PATTERN = r"^[A-Za-z0-9_~-][A-Za-z0-9_.~-]{0,63}(?![\s\S])"
 """No dot at the beginning, which would change an address. The end is not `$`, which lets a line feed pass."""
@@ -22,6 +23,10 @@ MemberRole: TypeAlias = Literal["therapist", "client", "guest"]
 
 MAX_MEMBERS = 64
 """Members that one request may name."""
+
+
+MAX_DELIVERIES = 200
+"""Deliveries that one request may name, or make wait again."""
 
 
 class _Body(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -137,6 +142,71 @@ class RevocationItem(_Body, frozen=True):
     """The account."""
     device: str | None = None
     """The device, if it is only this one."""
+
+
+class DeliveryItem(_Body, frozen=True):
+    """A delivery to a webhook."""
+
+    delivery: str
+    """Its id, which the receiver gets as `Rapport-Id`."""
+    endpoint: str
+    """Whom it is for."""
+    type: str
+    """What it tells of."""
+    state: DeliveryState
+    """Whether it waits, was delivered, or was given up."""
+    at_ms: Milliseconds
+    """When what it tells of happened."""
+    since_ms: Milliseconds
+    """Since when it is in its state."""
+    attempts: int
+    """How often it has been attempted since it was put or replayed."""
+    room: str = ""
+    """The room it tells of; left out if it is none."""
+    due_ms: Milliseconds | None = None
+    """When the next attempt is due; left out while it waits behind another of its room."""
+    failure: str = ""
+    """How the last attempt failed."""
+
+
+class ReplaySpec(_Body, frozen=True):
+    """Deliveries to be made again: those with these ids, or all that came into a state at some time."""
+
+    deliveries: Annotated[tuple[Id, ...], Meta(max_length=MAX_DELIVERIES)] = ()
+    """Their ids; those that wait already stay as they are."""
+    state: Literal["dead", "delivered"] | None = None
+    """All in this state, when no ids are given."""
+    endpoint: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
+    """With a state: only those for this endpoint."""
+    since_ms: Milliseconds = 0
+    """With a state: only those that came into it from this instant on."""
+    until_ms: Milliseconds | None = None
+    """With a state: only those that came into it before this instant; now if it is left out."""
+
+
+class ReplayItem(_Body, frozen=True):
+    """How many deliveries are to be made again."""
+
+    replayed: int
+    """So many wait now. They go out behind what waits in their rooms."""
+    until_ms: Milliseconds
+    """The instant before which they came into their state."""
+    more: bool = False
+    """There are more of them: repeat the request with this `until_ms`, and another key."""
+
+
+class DropSpec(_Body, frozen=True):
+    """Deliveries to be forgotten, whatever their state."""
+
+    deliveries: Annotated[tuple[Id, ...], Meta(min_length=1, max_length=MAX_DELIVERIES)]
+    """Their ids."""
+
+
+class DropItem(_Body, frozen=True):
+    """How many deliveries are forgotten."""
+
+    dropped: int
+    """So many."""
 
 
 ItemT = TypeVar("ItemT")

@@ -5,7 +5,7 @@ Counters are counted where things happen; figures that others keep are taken ove
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from prometheus_client import (
@@ -20,6 +20,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from relay.rows import StoreStatistics
+from relay.webhooks import Backlog
 from rtc.control import WorkerStats
 from signaling.door.hub import HubStatistics
 
@@ -46,6 +47,10 @@ class Snapshot:
     workers: Mapping[int, WorkerStats]
     """Those that answer, by slot."""
     worker_restarts: int
+    backlogs: Sequence[Backlog] = ()
+    """What has not reached the endpoints of webhooks."""
+    now_ms: int = 0
+    """When the figures were taken."""
 
 
 class Metrics:
@@ -78,6 +83,12 @@ class Metrics:
             buckets=LATENESS_BUCKETS,
             registry=self._registry,
         )
+        self._attempts = Counter(
+            "rapport_webhook_attempts",
+            "Attempts at deliveries to webhooks.",
+            ("endpoint", "outcome"),
+            registry=self._registry,
+        )
         ProcessCollector(registry=self._registry)
         self._registry.register(_Figures(self))
 
@@ -99,6 +110,10 @@ class Metrics:
     def deadline_met(self, lateness_ms: int) -> None:
         """A deadline was carried out, so many milliseconds after it was due."""
         self._lateness.observe(lateness_ms / 1000)
+
+    def delivery_attempted(self, endpoint: str, outcome: str) -> None:
+        """A delivery to an endpoint was attempted: ``delivered``, ``failed`` or ``dead``."""
+        self._attempts.labels(endpoint, outcome).inc()
 
     def exposition(self, snapshot: Snapshot) -> bytes:
         """Everything, in Prometheus' text format."""
@@ -125,6 +140,7 @@ class _Figures(Collector):
         yield _counter("rapport_media_worker_restarts", "Workers that died.", snapshot.worker_restarts)
         yield from _store_figures(snapshot.store)
         yield from _media_figures(snapshot.workers)
+        yield from _webhook_figures(snapshot.backlogs, snapshot.now_ms)
 
 
 def _store_figures(store: StoreStatistics | None) -> Iterable[Metric]:
@@ -159,12 +175,29 @@ def _media_figures(workers: Mapping[int, WorkerStats]) -> Iterable[Metric]:
     yield _counters("rapport_media_dropped", "Packets dropped by the workers that are up.", "cause", drops)
 
 
+def _webhook_figures(backlogs: Sequence[Backlog], now_ms: int) -> Iterable[Metric]:
+    waiting = {one.endpoint: one.waiting for one in backlogs}
+    yield _gauges("rapport_webhook_waiting", "Deliveries that wait for an endpoint.", "endpoint", waiting)
+    dead = {one.endpoint: one.dead for one in backlogs}
+    yield _gauges("rapport_webhook_dead", "Deliveries that were given up.", "endpoint", dead)
+    since = {one.endpoint: one.oldest_ms for one in backlogs if one.oldest_ms is not None}
+    oldest = {endpoint: (now_ms - since_ms) / 1000 for endpoint, since_ms in since.items()}
+    yield _gauges("rapport_webhook_oldest_seconds", "How long the oldest one waits.", "endpoint", oldest)
+
+
 def _gauge(name: str, text: str, value: float) -> Metric:
     return GaugeMetricFamily(name, text, value=value)
 
 
 def _counter(name: str, text: str, value: float) -> Metric:
     return CounterMetricFamily(name, text, value=value)
+
+
+def _gauges(name: str, text: str, label: str, values: Mapping[str, float]) -> Metric:
+    family = GaugeMetricFamily(name, text, labels=[label])
+    for key, value in sorted(values.items()):
+        family.add_metric([key], value)
+    return family
 
 
 def _counters(name: str, text: str, label: str, values: Mapping[str, float]) -> Metric:

@@ -11,6 +11,7 @@ from typing import Any
 from docs.generate import DOCS
 from protocol import tokens
 from relay.rows import StoreStatistics
+from relay.webhooks import Backlog
 from rtc.control import WorkerStats
 from signaling.door.hub import HubStatistics
 from signaling.http.api import ENDPOINTS
@@ -63,10 +64,16 @@ def test_every_metric_is_explained() -> None:
     page = (DOCS / "operations.md").read_text()
     statistics = WorkerStats(0, 0, 0, 0, 0, 0, 0, {"cause": 1}, 0.0)
     snapshot = Snapshot(
-        HubStatistics(0, 0, {"code": 1}), 0, StoreStatistics(0, 0, 0, 0, 0), {0: statistics}, 0
+        HubStatistics(0, 0, {"code": 1}),
+        0,
+        StoreStatistics(0, 0, 0, 0, 0),
+        {0: statistics},
+        0,
+        (Backlog("endpoint", 1, 1, 0),),
     )
     metrics = Metrics()
     metrics.session_changed("live")
+    metrics.delivery_attempted("endpoint", "delivered")
     metrics.request_answered("GET", "/", 200, 0.1)
     exposed = metrics.exposition(snapshot).decode()
     names = set(re.findall(r"^# TYPE (rapport_\w+)", exposed, re.MULTILINE))

@@ -27,7 +27,8 @@ _ADDRESS = re.compile(rb"http://127\.0\.0\.1:\d+")
 
 def token(account: str, role: Role) -> str:
     """A token; for the API if the role is ``operator``."""
-    return mint(Claims(KEY, account, role, exp=time.time() + 600, scope="rooms sessions accounts"), SECRET)
+    scope = "rooms sessions accounts webhooks"
+    return mint(Claims(KEY, account, role, exp=time.time() + 600, scope=scope), SECRET)
 
 
 class Server:

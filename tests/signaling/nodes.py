@@ -20,7 +20,7 @@ from protocol.tokens import Claims, mint
 from signaling.node import Node
 
 SECRET = "a secret for tests that is long enough"
-SCOPES = "rooms sessions accounts"
+SCOPES = "rooms sessions accounts webhooks"
 
 
 def settings(folder: Path, **sections: Any) -> Settings:
