@@ -82,6 +82,13 @@ def store_url(value: str) -> str | None:
     return "must be sqlite:///relative/path or sqlite:////absolute/path of the database file"
 
 
+def one_line(value: str) -> str | None:
+    """A short text that people read."""
+    if value.strip() and value.isprintable() and len(value) <= 100:
+        return None
+    return "must be one line of at most 100 characters"
+
+
 def bus_url(value: str) -> str | None:
     """``memory://``, the bus inside one process."""
     return None if value == "memory://" else "must be memory://"

@@ -107,6 +107,11 @@ RULES: tuple[Rule, ...] = (
         "the shortest session may not be longer than the longest",
     ),
     Rule(
+        ("schedule.series_ahead_days", "sessions.max_ahead_days"),
+        lambda s: s.schedule.series_ahead_days > s.sessions.max_ahead_days,
+        "the sessions of a series may not be made further ahead than sessions may be scheduled",
+    ),
+    Rule(
         ("tokens.leeway_seconds", "tokens.max_lifetime_seconds"),
         lambda s: s.tokens.leeway_seconds >= s.tokens.max_lifetime_seconds,
         "a leeway as long as the longest lifetime would double every token's life",

@@ -149,6 +149,21 @@ class SessionSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ScheduleSettings:
+    """Series of sessions, and calendar feeds."""
+
+    series_ahead_days: int = setting(
+        60, "How far ahead the sessions of a series are made.", between=(1, 3660)
+    )
+    max_series_per_room: int = setting(20, "Series of a room that are not over, at most.", between=(1, 1000))
+    calendar_summary: str = setting(
+        "Session", "What every session is called in a calendar feed.", check=checks.one_line
+    )
+    calendar_past_days: int = setting(30, "How far a calendar feed looks back.", between=(0, 400))
+    calendar_ahead_days: int = setting(180, "How far a calendar feed looks ahead.", between=(1, 3660))
+
+
+@dataclass(frozen=True, slots=True)
 class TokenSettings:
     """Whose tokens are good."""
 
@@ -242,6 +257,7 @@ class Settings:
     bus: BusSettings = field(default_factory=BusSettings)
     media: MediaSettings = field(default_factory=MediaSettings)
     sessions: SessionSettings = field(default_factory=SessionSettings)
+    schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
     tokens: TokenSettings = field(default_factory=TokenSettings)
     webhooks: WebhookSettings = field(default_factory=WebhookSettings)
     log: LogSettings = field(default_factory=LogSettings)

@@ -43,6 +43,8 @@ from signaling.observe.logs import failure
 from signaling.observe.metrics import Metrics
 from signaling.policy import policy_of
 from signaling.rooms import Rooms
+from signaling.schedule.feeds import Feeds
+from signaling.schedule.service import Schedule
 from signaling.sessions.changes import Changes
 from signaling.sessions.clock import Clock
 from signaling.sessions.service import Sessions
@@ -51,6 +53,7 @@ from signaling.webhooks.service import Webhooks
 from signaling.webhooks.unreceived import UnreceivedSearch
 
 TICK_SECONDS = 1.0
+SCHEDULE_SECONDS = 600.0
 HOUSEKEEPING_SECONDS = 3600.0
 TASK_PAUSE_SECONDS = 1.0
 DRAIN_SHARE = 0.5
@@ -104,6 +107,10 @@ class Node:
             self.metrics.session_changed,
         )
         self.sessions = Sessions(self.store, changes, self.timebase, policy_of(settings))
+        self.schedule = Schedule(
+            self.store, self.sessions, self.timebase, settings.schedule, settings.sessions.max_ahead_days
+        )
+        self.feeds = Feeds(self.store, self.timebase, settings.schedule)
         self.media = Media(self.sessions, self.hub, self.pool, placement, cut)
         dispatcher = Dispatcher(self.rooms, self.hub, self.sessions, self.media, self.access, self.timebase)
         acks = Acks(self.store)
@@ -155,6 +162,8 @@ class Node:
         await self.sessions.recover()
         self._run("clock", lambda: self.clock.run(self.sessions.fire))
         self._run("sessions", _every(TICK_SECONDS, self.sessions.tick))
+        await self.schedule.roll()
+        self._run("schedule", _every(SCHEDULE_SECONDS, self.schedule.roll))
         self._run("housekeeping", _every(HOUSEKEEPING_SECONDS, self.forget))
         await self.door.start()
         after(self.door.stop)
@@ -183,7 +192,7 @@ class Node:
 
     async def _listen(self) -> None:
         server = self._settings.server
-        services = Services(self.store, self.rooms, self.sessions, self.timebase)
+        services = Services(self.store, self.rooms, self.sessions, self.schedule, self.feeds, self.timebase)
         health = Health(
             self,
             self.store,

@@ -31,9 +31,10 @@ SHELLS = frozenset(
         "signaling": "access dispatch key_sets node rooms timebase",
         "signaling/commands": "serve token webhooks",
         "signaling/door": "acks feed hub link presence requests timers websocket welcome writer",
-        "signaling/http": "accounts application development downloading health pages problems rooms serving "
-        "sessions webhooks",
+        "signaling/http": "accounts application development downloading health pages problems rooms schedule "
+        "serving sessions webhooks",
         "signaling/media": "cut pool service",
+        "signaling/schedule": "feeds service",
         "signaling/sessions": "changes clock service",
         "signaling/webhooks": "deliverer posting service unreceived",
     }.items()

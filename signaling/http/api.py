@@ -5,6 +5,8 @@ from __future__ import annotations
 from protocol import errors
 from signaling.http import accounts, rooms, sessions, webhooks
 from signaling.http.endpoint import AnyEndpoint, Endpoint
+from signaling.http.schedule_api import SCHEDULE
+from signaling.http.schedule_schemas import DayQuery
 from signaling.http.schemas import (
     DeliveryItem,
     DropItem,
@@ -114,8 +116,9 @@ ENDPOINTS: tuple[AnyEndpoint, ...] = (
         handle=sessions.list_sessions,
         status=200,
         result=Page[SessionItem],
+        query=DayQuery,
         paged=True,
-        errors=(errors.NO_SUCH_ROOM,),
+        errors=(errors.NO_SUCH_ROOM, errors.NO_SUCH_ZONE),
     ),
     Endpoint(
         method="GET",
@@ -197,4 +200,5 @@ ENDPOINTS: tuple[AnyEndpoint, ...] = (
         result=DropItem,
         errors=(errors.NO_SUCH_DELIVERY,),
     ),
+    *SCHEDULE,
 )

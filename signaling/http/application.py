@@ -18,6 +18,7 @@ from signaling.http.endpoint import Services
 from signaling.http.health import Health
 from signaling.http.pages import Pages
 from signaling.http.problems import Handler, problems, route_of
+from signaling.http.schedule import feed_route
 from signaling.observe.metrics import Metrics
 from web import STATIC
 
@@ -41,6 +42,7 @@ def application(
     app.add_routes([_document("/v1/openapi.json", openapi.document())])
     app.add_routes([_document("/v1/errors", errors.error_kinds())])
     app.add_routes([*health.routes(), *pages.routes()])
+    app.router.add_routes([feed_route(services.feeds)])
     app.router.add_get("/v1/connect", door.handle, allow_head=False)
     if development_mode:
         key, secret = development.key_of(settings.tokens.keys)

@@ -14,6 +14,8 @@ from relay.writes import Write
 from signaling.caller import Caller
 from signaling.http.pagination import PageRequest
 from signaling.rooms import Rooms
+from signaling.schedule.feeds import Feeds
+from signaling.schedule.service import Schedule
 from signaling.sessions.service import Sessions
 from signaling.timebase import Timebase
 
@@ -68,6 +70,8 @@ class Services:
     store: Store
     rooms: Rooms
     sessions: Sessions
+    schedule: Schedule
+    feeds: Feeds
     timebase: Timebase
 
 
@@ -78,7 +82,7 @@ Handler = Callable[[Services, Call[BodyT]], Awaitable[Reply]]
 class Endpoint(Generic[BodyT]):
     """One operation of the API."""
 
-    method: Literal["GET", "POST", "DELETE"]
+    method: Literal["GET", "POST", "PUT", "DELETE"]
     path: str
     name: str
     """Its ``operationId``."""

@@ -92,7 +92,7 @@ def refusals(endpoint: AnyEndpoint) -> tuple[ErrorKind, ...]:
         kinds += [errors.INVALID_FIELD, errors.CURSOR_INVALID]
     if endpoint.body is not None:
         kinds += _WITH_BODY
-    if endpoint.method == "DELETE":
+    if endpoint.method in {"PUT", "DELETE"}:
         kinds.append(errors.STORE_FULL)
     return tuple(dict.fromkeys(kinds))
 

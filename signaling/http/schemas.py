@@ -29,11 +29,11 @@ MAX_DELIVERIES = 200
 """Deliveries that one request may name, or make wait again."""
 
 
-class _Body(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class Body(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Base of all bodies."""
 
 
-class MemberSpec(_Body, frozen=True):
+class MemberSpec(Body, frozen=True):
     """An account and its role in a room."""
 
     account: Id
@@ -42,7 +42,7 @@ class MemberSpec(_Body, frozen=True):
     """Its role."""
 
 
-class RoomSpec(_Body, frozen=True):
+class RoomSpec(Body, frozen=True):
     """A room to create."""
 
     room: Id | None = None
@@ -51,7 +51,7 @@ class RoomSpec(_Body, frozen=True):
     """Its first members."""
 
 
-class SessionSpec(_Body, frozen=True):
+class SessionSpec(Body, frozen=True):
     """A session to schedule."""
 
     length_seconds: Annotated[int, Meta(ge=1, le=86_400)]
@@ -66,14 +66,14 @@ class SessionSpec(_Body, frozen=True):
     """The members who may join; all members of the room if it is empty."""
 
 
-class RevocationSpec(_Body, frozen=True):
+class RevocationSpec(Body, frozen=True):
     """Whom to cut off, or to let in again."""
 
     device: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
     """One device of the account; the whole account if it is left out."""
 
 
-class MemberItem(_Body, frozen=True):
+class MemberItem(Body, frozen=True):
     """A member of a room."""
 
     account: str
@@ -84,14 +84,14 @@ class MemberItem(_Body, frozen=True):
     """Since when."""
 
 
-class RoomReference(_Body, frozen=True):
+class RoomReference(Body, frozen=True):
     """The room that was created."""
 
     room: str
     """Its id."""
 
 
-class RoomItem(_Body, frozen=True):
+class RoomItem(Body, frozen=True):
     """A room."""
 
     room: str
@@ -104,7 +104,18 @@ class RoomItem(_Body, frozen=True):
     """The offset of the last event of its log."""
 
 
-class SessionItem(_Body, frozen=True):
+class OverlapItem(Body, frozen=True):
+    """Another session of a therapist at the same time."""
+
+    session: str
+    """Its id."""
+    starts_ms: Milliseconds
+    """Its start."""
+    ends_ms: Milliseconds
+    """Its agreed end."""
+
+
+class SessionItem(Body, frozen=True):
     """A session."""
 
     session: str
@@ -133,9 +144,11 @@ class SessionItem(_Body, frozen=True):
     """When it was over."""
     reason: EndReason | None = None
     """Why it was over."""
+    warnings: tuple[OverlapItem, ...] = ()
+    """What the therapists have at the same time; told when it is scheduled or moved."""
 
 
-class RevocationItem(_Body, frozen=True):
+class RevocationItem(Body, frozen=True):
     """Who is cut off, or was let in again."""
 
     account: str
@@ -144,7 +157,7 @@ class RevocationItem(_Body, frozen=True):
     """The device, if it is only this one."""
 
 
-class DeliveryItem(_Body, frozen=True):
+class DeliveryItem(Body, frozen=True):
     """A delivery to a webhook."""
 
     delivery: str
@@ -169,7 +182,7 @@ class DeliveryItem(_Body, frozen=True):
     """How the last attempt failed."""
 
 
-class ReplaySpec(_Body, frozen=True):
+class ReplaySpec(Body, frozen=True):
     """Deliveries to be made again: those with these ids, or all that came into a state at some time."""
 
     deliveries: Annotated[tuple[Id, ...], Meta(max_length=MAX_DELIVERIES)] = ()
@@ -184,7 +197,7 @@ class ReplaySpec(_Body, frozen=True):
     """With a state: only those that came into it before this instant; now if it is left out."""
 
 
-class ReplayItem(_Body, frozen=True):
+class ReplayItem(Body, frozen=True):
     """How many deliveries are to be made again."""
 
     replayed: int
@@ -195,14 +208,14 @@ class ReplayItem(_Body, frozen=True):
     """There are more of them: repeat the request with this `until_ms`, and another key."""
 
 
-class DropSpec(_Body, frozen=True):
+class DropSpec(Body, frozen=True):
     """Deliveries to be forgotten, whatever their state."""
 
     deliveries: Annotated[tuple[Id, ...], Meta(min_length=1, max_length=MAX_DELIVERIES)]
     """Their ids."""
 
 
-class DropItem(_Body, frozen=True):
+class DropItem(Body, frozen=True):
     """How many deliveries are forgotten."""
 
     dropped: int
@@ -212,7 +225,7 @@ class DropItem(_Body, frozen=True):
 ItemT = TypeVar("ItemT")
 
 
-class Page(_Body, Generic[ItemT], frozen=True):
+class Page(Body, Generic[ItemT], frozen=True):
     """Part of a list."""
 
     items: tuple[ItemT, ...]

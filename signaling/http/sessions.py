@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
+
+import msgspec
 
 from protocol import errors
 from protocol.errors import ProtocolError
 from relay.rows import SessionCursor
 from signaling.http.endpoint import Call, Reply, Services
 from signaling.http.pagination import cursor_of
-from signaling.http.schemas import Page, SessionItem, SessionSpec
+from signaling.http.schedule_schemas import DayQuery
+from signaling.http.schemas import OverlapItem, Page, SessionItem, SessionSpec
+from signaling.schedule.overlap import Booking
+from signaling.schedule.service import ALWAYS, Span, day_span
 from signaling.sessions.commands import Agreed
 from signaling.sessions.session import Session
 
@@ -22,21 +28,51 @@ async def create_session(services: Services, call: Call[SessionSpec]) -> Reply:
     call.caller.check_session(session_id)
     starts_ms = services.timebase.now_ms() if spec.starts_ms is None else spec.starts_ms
     agreed = Agreed(session_id, room, starts_ms, spec.length_seconds * 1000, spec.modality, spec.invited)
-    created = await services.sessions.create(agreed, lambda session: call.keep(_created(session)))
-    return _created(created)
+    planned = Booking(starts_ms, starts_ms + agreed.length_ms, session_id)
+    overlaps = await services.schedule.overlaps(room, spec.invited, [planned])
+    created = await services.sessions.create(agreed, lambda one: call.keep(_created(one, overlaps)))
+    return _created(created, overlaps)
 
 
-async def list_sessions(services: Services, call: Call[None]) -> Reply:
+async def list_sessions(services: Services, call: Call[DayQuery]) -> Reply:
     """The sessions of a room, by start."""
     room = call.path["room"]
     call.caller.check_room(room)
     if await services.store.room(room) is None:
         raise ProtocolError(errors.NO_SUCH_ROOM)
+    span = span_of(call.body)
+    return page_of(call, await services.schedule.of_room(room, span, place_of(call), call.page.limit + 1))
+
+
+async def list_account_sessions(services: Services, call: Call[DayQuery]) -> Reply:
+    """The sessions that an account may join, in all its rooms, by start."""
+    if call.caller.claims.room is not None:
+        raise ProtocolError(errors.TOKEN_SCOPE, "the token is for one room")
+    account, span = call.path["account"], span_of(call.body)
+    return page_of(
+        call, await services.schedule.of_account(account, span, place_of(call), call.page.limit + 1)
+    )
+
+
+def span_of(query: DayQuery) -> Span:
+    """The day that is asked for, or all of time. ``invalid_field``, ``no_such_zone``."""
+    if not query.day and not query.zone:
+        return ALWAYS
+    if not query.day or not query.zone:
+        raise ProtocolError(errors.INVALID_FIELD, "`day` and `zone` go together")
+    return day_span(query.day, query.zone)
+
+
+def place_of(call: Call[DayQuery]) -> SessionCursor | None:
+    """Behind which session the page begins."""
     place = call.page.place(int, str)
-    after = SessionCursor(int(place[0]), str(place[1])) if place else None
-    sessions = await services.sessions.of_room(room, after, call.page.limit + 1)
-    shown = sessions[: call.page.limit]
-    following = cursor_of(shown[-1].starts_ms, shown[-1].id) if len(sessions) > len(shown) else None
+    return SessionCursor(int(place[0]), str(place[1])) if place else None
+
+
+def page_of(call: Call[DayQuery], found: Sequence[Session]) -> Reply:
+    """A page of what was found, which is one more than the page may hold if there is a next one."""
+    shown = found[: call.page.limit]
+    following = cursor_of(shown[-1].starts_ms, shown[-1].id) if len(found) > len(shown) else None
     return Reply(200, Page(tuple(map(session_item, shown)), following))
 
 
@@ -58,8 +94,14 @@ async def _session(services: Services, call: Call[None]) -> Session:
     return session
 
 
-def _created(session: Session) -> Reply:
-    return Reply(201, session_item(session), f"/v1/sessions/{session.id}")
+def _created(session: Session, overlaps: Sequence[Booking]) -> Reply:
+    item = msgspec.structs.replace(session_item(session), warnings=tuple(map(overlap_item, overlaps)))
+    return Reply(201, item, f"/v1/sessions/{session.id}")
+
+
+def overlap_item(overlap: Booking) -> OverlapItem:
+    """An overlap as back ends see it."""
+    return OverlapItem(overlap.session, overlap.starts_ms, overlap.ends_ms)
 
 
 def session_item(session: Session) -> SessionItem:

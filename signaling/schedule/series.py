@@ -18,6 +18,7 @@ from protocol import errors
 from protocol.errors import ProtocolError
 from protocol.fields import Modality
 from relay.scheduling import SeriesRow
+from signaling.schedule.overlap import Booking
 from signaling.schedule.recurrence import Occurrence, check_first, occurrences, parse
 from signaling.schedule.zones import wall_time, zone_of
 from signaling.sessions.commands import Agreed
@@ -84,6 +85,12 @@ def agreed(series: Series, occurrence: Occurrence) -> Agreed:
         series.modality,
         series.invited,
     )
+
+
+def booking(series: Series, occurrence: Occurrence) -> Booking:
+    """When the session of an occurrence is."""
+    starts_ms = occurrence.starts_ms
+    return Booking(starts_ms, starts_ms + series.length_ms, session_id(series, occurrence))
 
 
 def first_of(series: Series) -> Occurrence:

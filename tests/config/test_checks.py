@@ -45,6 +45,7 @@ SECRET = "s" * checks.MIN_SECRET_BYTES
             ["sqlite:///rapport.db", "sqlite:////var/lib/rapport.db"],
             ["", "sqlite:///", "sqlite://", "sqlite:///folder/", "postgresql://db", "rapport.db"],
         ),
+        (checks.one_line, ["Session", "Besprechung, 2"], ["", " ", "a\nb", "a\x00", "a" * 101]),
         (checks.bus_url, ["memory://"], ["", "redis://localhost", "memory"]),
         (
             checks.api_keys,

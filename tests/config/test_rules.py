@@ -29,6 +29,7 @@ BREAKING: list[dict[str, Any]] = [
     {"LIMITS_ACCOUNT_REQUESTS_BURST": 199},
     {"LIMITS_CONNECTIONS": 19},
     {"SESSIONS_MIN_MINUTES": 241},
+    {"SCHEDULE_SERIES_AHEAD_DAYS": 401},
     {"TOKENS_LEEWAY_SECONDS": 60, "TOKENS_MAX_LIFETIME_SECONDS": 60},
     {"WEBHOOKS_ENDPOINTS": "main=https://a.example", "WEBHOOKS_SECRETS": ""},
     {"WEBHOOKS_TYPES": "main=session.ended"},
@@ -56,6 +57,7 @@ KEEPING: list[dict[str, Any]] = [
         "WEBHOOKS_TYPES": "b=session.* room.member_added",
     },
     {"WEBHOOKS_RETRY_MAX_SECONDS": 5, "WEBHOOKS_CONNECT_SECONDS": 10},
+    {"SCHEDULE_SERIES_AHEAD_DAYS": 400},
 ]
 
 

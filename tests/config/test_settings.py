@@ -20,6 +20,7 @@ COUNTS = {
     "media.port",
     "media.workers",
     "media.max_participants",
+    "schedule.max_series_per_room",
     "limits.connections",
     "limits.connections_per_account",
     "limits.requests_in_flight",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import threading
 from collections.abc import Coroutine, Iterator
 from typing import Any, TypeVar
@@ -103,7 +104,7 @@ def test_any_request_gets_a_documented_answer(
     server: Background, endpoint: AnyEndpoint, data: st.DataObject
 ) -> None:
     path = endpoint.path
-    for name in ("room", "session", "account"):
+    for name in re.findall(r"{(\w+)}", path):
         chosen = data.draw(ids.filter(lambda text: text not in {".", ".."}), label=name)
         path = path.replace(f"{{{name}}}", quote(chosen, safe=""))
     if endpoint.paged and data.draw(st.booleans()):
