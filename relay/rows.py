@@ -73,6 +73,15 @@ class Page(msgspec.Struct, frozen=True, gc=False):
         return bool(self.events) and self.events[-1].offset < self.log.head
 
 
+class SentEvent(msgspec.Struct, frozen=True, gc=False):
+    """An event that a device has sent, and the room it stands in."""
+
+    room: str
+    offset: int
+    body: bytes
+    at_ms: int
+
+
 class Cursor(msgspec.Struct, frozen=True, gc=False):
     """How far a device has durably received a room's log."""
 

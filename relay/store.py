@@ -23,6 +23,7 @@ from relay.rows import (
     Revocation,
     Room,
     RoomHead,
+    SentEvent,
     Session,
     SessionCursor,
     StoreStatistics,
@@ -92,6 +93,9 @@ class Store(Webhooks, AuditTrail, Ratings, Scheduling, Inboxes, Documents, Proto
         Raises `NotFound`. Membership is not looked at. What cannot be continued gaplessly gives an empty
         page: see `rows.reset_reason`.
         """
+
+    async def sent(self, account: str, device: str, mid: bytes) -> SentEvent | None:
+        """The event that the device sent under this mid, if it is kept."""
 
     async def cursors(self, account: str, device: str) -> Mapping[str, Cursor]:
         """How far the device has received each room it has ever acknowledged."""

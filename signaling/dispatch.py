@@ -104,8 +104,7 @@ class Dispatcher:
         """
         match request:
             case MessageSend():
-                self._send(asker, request, answer)
-                return None
+                return self._send(asker, request, answer)
             case TimeGet():
                 answer(Time(self._timebase.now_ms()))
                 return None
@@ -154,14 +153,15 @@ class Dispatcher:
             case _:
                 assert_never(request)
 
-    def _send(self, asker: Asker, request: MessageSend, answer: Answer) -> None:
+    def _send(self, asker: Asker, request: MessageSend, answer: Answer) -> Work | None:
         """Append a message: at once, so that the messages of a connection keep their order."""
         caller = asker.caller
         caller.check_room(request.room)
+        body = MessageBody(request.mid, request.data, request.session)
         if request.session is not None:
             caller.check_session(request.session)
             if asker.sessions.get(request.session) != request.room:
-                raise ProtocolError(errors.NOT_JOINED)
+                return self._sent_before(caller, request.room, body)
         assert caller.device is not None
 
         def done(appended: Appended | ProtocolError) -> None:
@@ -170,8 +170,16 @@ class Dispatcher:
             else:
                 answer(Sent(appended.epoch, appended.offset, appended.at_ms, appended.duplicate))
 
-        body = MessageBody(request.mid, request.data, request.session)
         self._rooms.append_soon(request.room, body, caller.account, caller.device, request.mid.bytes, done)
+        return None
+
+    async def _sent_before(self, caller: Caller, room: str, body: MessageBody) -> Sent:
+        """What to say to who is not in the session: it may be over, and the reply of then be lost."""
+        assert caller.device is not None
+        sent = await self._rooms.sent_before(room, body, caller.account, caller.device, body.mid.bytes)
+        if sent is None:
+            raise ProtocolError(errors.NOT_JOINED)
+        return sent
 
     async def _signal(self, caller: Caller, request: SignalSend) -> None:
         caller.check_room(request.room)

@@ -117,6 +117,20 @@ class Rooms:
         except StoreError as error:
             done(refusal(error))
 
+    async def sent_before(
+        self, room: str, body: EventBody, sender: str, device: str, mid: bytes
+    ) -> frames.Sent | None:
+        """The place of a message that was stored already, whatever has happened since. ``mid_differs``."""
+        try:
+            event = await self._store.sent(sender, device, mid)
+        except StoreError as error:
+            raise refusal(error) from error
+        if event is None:
+            return None
+        if (event.room, event.body) != (room, encode_body(body)):
+            raise ProtocolError(errors.MID_DIFFERS)
+        return frames.Sent(self._store.epoch, event.offset, event.at_ms, duplicate=True)
+
     async def append_with(self, room: str, body: EventBody, *writes: Write) -> Appended:
         """An event of the server itself and other writes in one step: all of it happens, or nothing."""
         write = Append(room, None, None, None, encode_body(body), self._timebase.now_ms())

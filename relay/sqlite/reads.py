@@ -21,6 +21,7 @@ from relay.rows import (
     Revocation,
     Room,
     RoomHead,
+    SentEvent,
     Session,
     SessionCursor,
     StoredEvent,
@@ -106,6 +107,16 @@ def events(db: sqlite3.Connection, epoch: int, room: str, after: int, limit: int
                         break
                     page.append(event)
     return Page(RoomHead(room, epoch, head, lowest), tuple(page))
+
+
+def sent(db: sqlite3.Connection, account: str, device: str, mid: bytes) -> SentEvent | None:
+    """The event a device sent under a mid."""
+    row = db.execute(
+        "SELECT r.id, e.offset_no, e.body, e.at_ms FROM events e JOIN devices d ON d.no = e.device_no "
+        "JOIN rooms r ON r.no = e.room_no WHERE e.mid = ? AND d.account = ? AND d.device = ?",
+        (mid, account, device),
+    ).fetchone()
+    return SentEvent(*row) if row is not None else None
 
 
 def cursors(db: sqlite3.Connection, account: str, device: str) -> dict[str, Cursor]:

@@ -23,6 +23,7 @@ from relay.rows import (
     Revocation,
     Room,
     RoomHead,
+    SentEvent,
     Session,
     SessionCursor,
     StoreStatistics,
@@ -118,6 +119,9 @@ class SqliteStore:
 
     async def events(self, room: str, *, after: int, limit: int, max_bytes: int) -> Page:
         return await self._read(reads.events, self._epoch, room, after, limit, max_bytes)
+
+    async def sent(self, account: str, device: str, mid: bytes) -> SentEvent | None:
+        return await self._read(reads.sent, account, device, mid)
 
     async def cursors(self, account: str, device: str) -> Mapping[str, Cursor]:
         return await self._read(reads.cursors, account, device)

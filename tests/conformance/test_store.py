@@ -14,6 +14,7 @@ from relay.rows import (
     Member,
     Revocation,
     RoomHead,
+    SentEvent,
     Session,
     SessionCursor,
     reset_reason,
@@ -168,6 +169,15 @@ async def test_membership_of_an_unknown_room(store: Store) -> None:
 
 
 # --- Appending
+
+
+async def test_a_sent_event_is_found_by_who_sent_it(store: Store) -> None:
+    await append(store, sent(1))
+    await append(store, sent(2))
+    assert await store.sent("ann", "d", mid(2)) == SentEvent("r", 2, b"body 2", 2_002)
+    assert await store.sent("ann", "other", mid(2)) is None
+    assert await store.sent("ben", "d", mid(2)) is None
+    assert await store.sent("ann", "d", mid(3)) is None
 
 
 async def test_offsets_are_gapless_per_room(store: Store) -> None:
