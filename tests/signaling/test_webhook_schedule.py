@@ -26,9 +26,9 @@ chances = st.floats(0, 1, exclude_max=True)
 
 
 def waiting(name: str = "a", *, attempts: int = 0, due_ms: int = NOW, since_ms: int = NOW) -> Delivery:
-    return Delivery(
-        name, "e", name, "session.ended", b"{}", since_ms, "waiting", since_ms, attempts, due_ms, "", 1
-    )
+    """One that has just been put, or replayed: what it tells of happened long ago."""
+    of = (name, "e", name, "session.ended", b"{}")
+    return Delivery(*of, 0, "waiting", since_ms, attempts, due_ms, failure="", position=1)
 
 
 # --- What an attempt leads to
