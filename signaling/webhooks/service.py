@@ -12,7 +12,14 @@ from contextlib import AbstractAsyncContextManager
 
 from config.settings import WebhookSettings
 from relay.store import Store
-from relay.webhooks import BuryDeliveries, DropDelivery, ForgetDeliveries, PutDelivery, ReplayDelivery
+from relay.webhooks import (
+    BuryDeliveries,
+    DropDelivery,
+    ForgetDeliveries,
+    HastenDeliveries,
+    PutDelivery,
+    ReplayDelivery,
+)
 from relay.writes import Append, Applied, Outcome, Write
 from signaling.timebase import Timebase
 from signaling.uuid7 import CHANCE_BYTES, uuid7
@@ -82,9 +89,16 @@ class Webhooks:
     # --- Running ---
 
     async def start(self) -> None:
-        """Give up what waits for endpoints that are not in the settings any more."""
-        names = tuple(self._deliverers)
-        await self._store.commit(BuryDeliveries(names, self._timebase.now_ms(), "endpoint_removed"))
+        """Have all that waits attempted at once, and give up what waits for endpoints that are gone.
+
+        What was wrong may have been put right by the restart, and if the machine's clock has been set back
+        meanwhile, pauses would be as much longer.
+        """
+        names, now_ms = tuple(self._deliverers), self._timebase.now_ms()
+        await self._store.commit(
+            BuryDeliveries(names, now_ms, "endpoint_removed"),
+            *(HastenDeliveries(name, now_ms) for name in names),
+        )
 
     def tasks(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """What has to run for as long as the node does, by name."""

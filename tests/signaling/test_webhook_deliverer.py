@@ -17,7 +17,7 @@ from aiohttp import web
 from config.settings import WebhookSettings
 from relay.errors import StoreFull
 from relay.sqlite import SqliteStore
-from relay.webhooks import Delivery, EndDelivery, PutDelivery
+from relay.webhooks import DelayDelivery, Delivery, EndDelivery, PutDelivery
 from relay.writes import Write
 from signaling.timebase import Timebase
 from signaling.webhooks import deliverer as deliverer_module
@@ -468,6 +468,20 @@ async def test_what_was_not_settled_is_delivered_after_a_restart(store: SqliteSt
             await kit.all_in("delivered", 3)
         assert [got.id for got in there.received if got.json["room"] == "r"] == [put.id for put in puts[:2]]
         assert before <= {got.id for got in there.received}
+
+
+async def test_after_a_restart_nothing_waits_for_its_pause(store: SqliteStore) -> None:
+    hour_ms = 3_600_000
+    async with receiver() as there:
+        await store.commit(
+            # The first was put before the clock was set back, the second is in a long pause.
+            PutDelivery("a", "there", "r", "session.ended", b"{}", TIMEBASE.now_ms() + hour_ms),
+            PutDelivery("b", "there", "q", "session.ended", b"{}", TIMEBASE.now_ms()),
+            DelayDelivery("b", 1, TIMEBASE.now_ms() + hour_ms, "timeout"),
+        )
+        async with delivering(store, to(there=there.url)) as kit:
+            delivered = await kit.all_in("delivered", 2)
+    assert {one.id: one.attempts for one in delivered} == {"a": 1, "b": 2}
 
 
 async def test_a_full_disk_delays_the_note_and_repeats_nothing(
