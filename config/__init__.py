@@ -9,6 +9,7 @@ from __future__ import annotations
 from config.faults import ConfigError, Fault
 from config.loading import load
 from config.settings import (
+    AuditSettings,
     BusSettings,
     LimitSettings,
     LogSettings,
@@ -26,6 +27,7 @@ from config.sources import DEVELOPMENT_KEY
 
 __all__ = [
     "DEVELOPMENT_KEY",
+    "AuditSettings",
     "BusSettings",
     "ConfigError",
     "Fault",

@@ -228,6 +228,35 @@ class WebhookSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditSettings:
+    """The audit trail: who did what, chained and signed."""
+
+    key_file: str | None = setting(
+        None,
+        "File with the private key that signs the trail; made at the first start. The public keys lie beside "
+        "it, in a file with the ending `.pub`.",
+        default_is="`<store>-audit-key`, beside the store",
+    )
+    checkpoint_file: str | None = setting(
+        None,
+        "File that every checkpoint is appended to. On another disk it tells more.",
+        default_is="`<store>-checkpoints`, beside the store",
+    )
+    checkpoint_entries: int = setting(
+        1000, "Entries after which a checkpoint is signed at the latest.", between=(1, 1_000_000)
+    )
+    checkpoint_seconds: float = setting(
+        300.0, "Time after which new entries are signed at the latest.", between=(1, DAY_SECONDS)
+    )
+    retention_days: int = setting(
+        2192, "How long entries are kept: six years, unless said otherwise.", between=(1, 36_600)
+    )
+    break_glass_minutes: int = setting(
+        60, "How long a break-glass access may last at most.", between=(1, 1440)
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class LogSettings:
     """What the server writes to standard error. Never message content, tokens or personal data."""
 
@@ -260,6 +289,7 @@ class Settings:
     schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
     tokens: TokenSettings = field(default_factory=TokenSettings)
     webhooks: WebhookSettings = field(default_factory=WebhookSettings)
+    audit: AuditSettings = field(default_factory=AuditSettings)
     log: LogSettings = field(default_factory=LogSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
 

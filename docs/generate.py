@@ -7,6 +7,7 @@ from pathlib import Path
 
 from config import reference as settings_reference
 from protocol import reference
+from signaling.audit import actions
 from signaling.sessions import states
 
 DOCS = Path(__file__).resolve().parent
@@ -29,6 +30,7 @@ def _sessions() -> str:
 
 
 PAGES: dict[str, Callable[[], str]] = {
+    "audit-actions.md": actions.page,
     "configuration.md": settings_reference.page,
     "sessions.md": _sessions,
     "wire.md": lambda: reference.wire_reference(_wire_sources()),

@@ -440,6 +440,9 @@ CURSOR_INVALID = _kind(
     "use `next` of the previous page unchanged",
 )
 
+# The audit trail.
+NO_SUCH_HOLD = _kind(1710, "no_such_hold", 404, "there is no such legal hold", "list the holds first")
+
 # Webhooks.
 NO_SUCH_DELIVERY = _kind(
     1730,

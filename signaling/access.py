@@ -12,7 +12,9 @@ from protocol.errors import ProtocolError
 from protocol.tokens import Claims, Key
 from relay.errors import StoreError
 from relay.store import Store
+from signaling.audit.origin import Origin
 from signaling.key_sets import KeySets
+from signaling.services import Recorder
 from signaling.storage_errors import refusal
 from signaling.timebase import Timebase
 
@@ -20,13 +22,21 @@ _MAY_BE_ROTATED = frozenset({errors.TOKEN_UNKNOWN_KEY, errors.TOKEN_SIGNATURE, e
 
 
 class Access:
-    """Verifies tokens. ``key_sets`` are the issuers' own keys."""
+    """Verifies tokens. ``key_sets`` are the issuers' own keys; what is refused is recorded."""
 
-    def __init__(self, settings: TokenSettings, store: Store, key_sets: KeySets, timebase: Timebase) -> None:
+    def __init__(
+        self,
+        settings: TokenSettings,
+        store: Store,
+        key_sets: KeySets,
+        timebase: Timebase,
+        recorder: Recorder,
+    ) -> None:
         self._settings = settings
         self._store = store
         self._key_sets = key_sets
         self._timebase = timebase
+        self._recorder = recorder
         self._api_keys = {key: (tokens.api_key(secret),) for key, secret in settings.keys.items()}
 
     async def verify(self, token: str, device: str | None = None) -> Claims:
@@ -41,9 +51,16 @@ class Access:
 
     async def prove(self, token: str, device: str | None) -> Claims:
         """The same without asking whether the account or device is revoked."""
-        claims = await self._proven(token)
+        try:
+            claims = await self._proven(token)
+        except ProtocolError as error:
+            if not error.kind.temporary:
+                self._record(error, "", device)  # what an unproven token says of itself is not repeated
+            raise
         if claims.device is not None and claims.device != device:
-            raise ProtocolError(errors.TOKEN_SCOPE, "the token is for another device")
+            elsewhere = ProtocolError(errors.TOKEN_SCOPE, "the token is for another device")
+            self._record(elsewhere, claims.sub, device)
+            raise elsewhere
         return claims
 
     async def check_not_revoked(self, account: str, device: str | None) -> None:
@@ -54,7 +71,14 @@ class Access:
         except StoreError as error:
             raise refusal(error) from error
         if revocation is not None:
-            raise ProtocolError(errors.REVOKED)
+            barred = ProtocolError(errors.REVOKED)
+            self._record(barred, account, device)
+            raise barred
+
+    def _record(self, error: ProtocolError, account: str, device: str | None) -> None:
+        """Note a login that failed, from a connection or over HTTP."""
+        by = Origin(account, "", "http" if device is None else "websocket")
+        self._recorder.note(by, "login", "", "", error.kind.name)
 
     async def _proven(self, token: str) -> Claims:
         issuer = tokens.issuer_of(token)

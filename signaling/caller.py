@@ -37,6 +37,11 @@ class Caller:
         if self.claims.room is not None and self.claims.room != room:
             raise ProtocolError(errors.TOKEN_SCOPE, "the token is for another room")
 
+    def check_unbound(self) -> None:
+        """:exc:`ProtocolError` ``token_scope`` when the token is for one room or one session."""
+        if self.claims.room is not None or self.claims.session is not None:
+            raise ProtocolError(errors.TOKEN_SCOPE, "the token is for one room or session")
+
     def check_session(self, session: str) -> None:
         """:exc:`ProtocolError` ``token_scope`` when the token is for another session."""
         if self.claims.session is not None and self.claims.session != session:

@@ -36,10 +36,12 @@ from protocol.frames import (
 from protocol.tokens import Claims
 from relay.writes import Appended
 from signaling.access import Access
+from signaling.audit.actions import REFUSALS
+from signaling.audit.origin import acting, origin_of
 from signaling.caller import Caller
 from signaling.door.hub import Hub
 from signaling.rooms import Rooms
-from signaling.services import MediaService, SessionService
+from signaling.services import MediaService, Recorder, SessionService
 from signaling.timebase import Timebase
 
 Awaited: TypeAlias = (
@@ -87,6 +89,7 @@ class Dispatcher:
         media: MediaService,
         access: Access,
         timebase: Timebase,
+        recorder: Recorder,
     ) -> None:
         self._rooms = rooms
         self._hub = hub
@@ -94,26 +97,46 @@ class Dispatcher:
         self._media = media
         self._access = access
         self._timebase = timebase
+        self._recorder = recorder
 
     def begin(self, asker: Asker, request: AnyRequest, answer: Answer) -> Work | None:
         """Begin to carry out a request; what has to be awaited for its result, if anything has.
 
         What need not be awaited here gives its result to ``answer``, which is all that most requests do: it
         saves a task for each message. The work returned, and this method, raise :exc:`ProtocolError` or
-        :exc:`relay.errors.StoreError`.
+        :exc:`relay.errors.StoreError`. What the caller may not do is refused and recorded.
         """
-        match request:
-            case MessageSend():
-                return self._send(asker, request, answer)
-            case TimeGet():
-                answer(Time(self._timebase.now_ms()))
-                return None
-            case _:
-                return self._perform(asker, request)
+        try:
+            match request:
+                case MessageSend():
+                    work = self._send(asker, request, answer)
+                case TimeGet():
+                    answer(Time(self._timebase.now_ms()))
+                    return None
+                case _:
+                    work = self._perform(asker, request)
+        except ProtocolError as error:
+            self._record(asker.caller, request, error)
+            raise
+        return self._on_behalf(asker.caller, request, work) if work is not None else None
 
     async def closed(self, caller: Caller, *, for_good: bool) -> None:
         """A connection is gone; ``for_good`` if its device may not come back."""
-        await self._sessions.connection_closed(caller, for_good=for_good)
+        with acting(origin_of(caller)):
+            await self._sessions.connection_closed(caller, for_good=for_good)
+
+    async def _on_behalf(self, caller: Caller, request: AnyRequest, work: Work) -> Result | None:
+        with acting(origin_of(caller)):
+            try:
+                return await work
+            except ProtocolError as error:
+                self._record(caller, request, error)
+                raise
+
+    def _record(self, caller: Caller, request: AnyRequest, error: ProtocolError) -> None:
+        if error.kind in REFUSALS:
+            action = f"request.{request.__struct_config__.tag}"
+            self._recorder.note(origin_of(caller), action, *_object_of(request), error.kind.name)
 
     async def _perform(self, asker: Asker, request: Awaited) -> Result | None:
         caller = asker.caller
@@ -166,6 +189,7 @@ class Dispatcher:
 
         def done(appended: Appended | ProtocolError) -> None:
             if isinstance(appended, ProtocolError):
+                self._record(caller, request, appended)
                 answer(appended)
             else:
                 answer(Sent(appended.epoch, appended.offset, appended.at_ms, appended.duplicate))
@@ -207,3 +231,11 @@ class Dispatcher:
                 raise ProtocolError(errors.TOKEN_SCOPE, f"`{claim}` is not that of the connection")
         asker.renew(new)
         return Refreshed(int(new.exp * 1000))
+
+
+def _object_of(request: AnyRequest) -> tuple[str, str]:
+    """What a request is about: the kind and the id, as the audit trail names them."""
+    for kind in ("session", "room"):
+        if name := getattr(request, kind, None):
+            return kind, name
+    return "", ""

@@ -10,6 +10,7 @@ import os
 import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from importlib.metadata import version
 from pathlib import Path
 
 import structlog
@@ -25,6 +26,9 @@ from rtc.client import MediaWorker
 from rtc.control import EventMessage, WorkerOptions
 from rtc.errors import RtcError
 from signaling.access import Access
+from signaling.audit.auditor import Auditor
+from signaling.audit.keys import KeyFileError
+from signaling.audit.witness import WitnessError
 from signaling.dispatch import Dispatcher
 from signaling.door.acks import Acks
 from signaling.door.hub import Hub
@@ -90,9 +94,12 @@ class Node:
         self.webhooks = Webhooks(
             settings.webhooks, self.store, self.timebase, self.metrics.delivery_attempted
         )
-        self.rooms = Rooms(self.store, self.bus, self.timebase, (self.webhooks,))
+        self.auditor = Auditor(
+            settings.audit, self.store, settings.store.url, self.timebase, version("rapport-rtc")
+        )
+        self.rooms = Rooms(self.store, self.bus, self.timebase, (self.webhooks, self.auditor))
         self.key_sets = KeySets(settings.tokens.jwks)
-        self.access = Access(settings.tokens, self.store, self.key_sets, self.timebase)
+        self.access = Access(settings.tokens, self.store, self.key_sets, self.timebase, self.auditor)
         self.pool = Pool(settings.media.workers, self._spawn)
         placement = Placement()
         cut = Cut(self.pool, placement)
@@ -112,7 +119,9 @@ class Node:
         )
         self.feeds = Feeds(self.store, self.timebase, settings.schedule)
         self.media = Media(self.sessions, self.hub, self.pool, placement, cut)
-        dispatcher = Dispatcher(self.rooms, self.hub, self.sessions, self.media, self.access, self.timebase)
+        dispatcher = Dispatcher(
+            self.rooms, self.hub, self.sessions, self.media, self.access, self.timebase, self.auditor
+        )
         acks = Acks(self.store)
         shared = Shared(settings.limits, self.store, self.hub, self.access, dispatcher, self.timebase, acks)
         self.door = Door(shared, settings.server)
@@ -132,6 +141,8 @@ class Node:
             await self._stack.aclose()
             if isinstance(error, StoreError):
                 raise StartError(f"the store {self._settings.store.url} cannot be used: {error}") from error
+            if isinstance(error, (KeyFileError, WitnessError)):
+                raise StartError(f"the audit trail cannot be kept: {error}") from error
             if isinstance(error, RtcError):
                 raise StartError(f"the media workers do not start: {error}") from error
             raise
@@ -152,6 +163,8 @@ class Node:
         after = self._stack.push_async_callback
         await self.store.open()
         after(self.store.close)
+        await self.auditor.start()
+        after(self.auditor.stop)
         await self._start_webhooks()
         await self.hub.start()
         after(self.hub.stop)
@@ -161,6 +174,7 @@ class Node:
         await self.clock.catch_up(self.sessions.fire)
         await self.sessions.recover()
         self._run("clock", lambda: self.clock.run(self.sessions.fire))
+        self._run("audit", _every(TICK_SECONDS, self.auditor.tick))
         self._run("sessions", _every(TICK_SECONDS, self.sessions.tick))
         await self.schedule.roll()
         self._run("schedule", _every(SCHEDULE_SECONDS, self.schedule.roll))
@@ -192,7 +206,17 @@ class Node:
 
     async def _listen(self) -> None:
         server = self._settings.server
-        services = Services(self.store, self.rooms, self.sessions, self.schedule, self.feeds, self.timebase)
+        services = Services(
+            self.store,
+            self.rooms,
+            self.sessions,
+            self.schedule,
+            self.feeds,
+            self.timebase,
+            self.auditor,
+            self.webhooks,
+            self._settings.audit.break_glass_minutes,
+        )
         health = Health(
             self,
             self.store,
@@ -256,6 +280,7 @@ class Node:
         """Drop what has been kept for long enough; done every hour."""
         await self.store.commit(ForgetIdempotency(self.timebase.now_ms() - KEPT_MS))
         await self.webhooks.forget()
+        await self.auditor.prune()
 
 
 def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:

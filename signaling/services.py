@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from protocol.frames import Answer, SessionView
+from signaling.audit.origin import Origin
 from signaling.caller import Caller
 
 
@@ -35,3 +36,12 @@ class MediaService(Protocol):
 
     async def leave(self, caller: Caller, session_id: str) -> None:
         """Close a participant's peer connection."""
+
+
+class Recorder(Protocol):
+    """The audit trail, for what changes nothing: reads and refusals."""
+
+    def note(
+        self, by: Origin, action: str, kind: str, name: str, outcome: str, *, room: str = "", reason: str = ""
+    ) -> None:
+        """Record what was done to the object ``kind``, ``name``; at once, and never in anybody's way."""

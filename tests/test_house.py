@@ -29,10 +29,11 @@ SHELLS = frozenset(
         ),
         "rtc": "client datagrams worker",
         "signaling": "access dispatch key_sets node rooms timebase",
-        "signaling/commands": "serve token webhooks",
+        "signaling/audit": "auditor keys witness",
+        "signaling/commands": "audit serve token webhooks",
         "signaling/door": "acks feed hub link presence requests timers websocket welcome writer",
-        "signaling/http": "accounts application development downloading health pages problems rooms schedule "
-        "serving sessions webhooks",
+        "signaling/http": "accounts application audit development downloading health pages problems rooms "
+        "schedule serving sessions webhooks",
         "signaling/media": "cut pool service",
         "signaling/schedule": "feeds service",
         "signaling/sessions": "changes clock service",

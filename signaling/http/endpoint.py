@@ -16,8 +16,10 @@ from signaling.http.pagination import PageRequest
 from signaling.rooms import Rooms
 from signaling.schedule.feeds import Feeds
 from signaling.schedule.service import Schedule
+from signaling.services import Recorder
 from signaling.sessions.service import Sessions
 from signaling.timebase import Timebase
+from signaling.webhooks.service import Webhooks
 
 BodyT = TypeVar("BodyT")
 
@@ -73,6 +75,10 @@ class Services:
     schedule: Schedule
     feeds: Feeds
     timebase: Timebase
+    recorder: Recorder
+    webhooks: Webhooks
+    break_glass_minutes: int
+    """How long access may be broken open at most."""
 
 
 Handler = Callable[[Services, Call[BodyT]], Awaitable[Reply]]

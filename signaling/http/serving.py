@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -14,6 +16,8 @@ from protocol.codec import explain
 from protocol.errors import ProtocolError
 from relay.errors import StoreError
 from signaling.access import Access
+from signaling.audit.actions import BREAK_GLASS, OK, REFUSALS
+from signaling.audit.origin import acting, actor_of, origin_of
 from signaling.caller import Caller
 from signaling.http.downloading import download
 from signaling.http.endpoint import AnyEndpoint, Call, Reply, Services
@@ -30,7 +34,11 @@ def route(endpoint: AnyEndpoint, services: Services, access: Access) -> web.Rout
 
     async def handle(request: web.Request) -> web.StreamResponse:
         caller = Caller.of(await access.verify(bearer(request)))
-        _check_back_end(caller, endpoint)
+        with _recorded(services, caller, endpoint, request.match_info) as opened:
+            opened.by_break_glass = await _check_back_end(services, caller, endpoint)
+            return await serve(request, caller)
+
+    async def serve(request: web.Request, caller: Caller) -> web.StreamResponse:
         path = {name: _checked_id(name, value) for name, value in request.match_info.items()}
         page, query = parameters(endpoint, request.query.items())
         if decode is None:
@@ -61,11 +69,58 @@ def bearer(request: web.Request) -> str:
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
-def _check_back_end(caller: Caller, endpoint: AnyEndpoint) -> None:
+@dataclass(slots=True)
+class _Opened:
+    """What is known of a request only once it is let in."""
+
+    by_break_glass: bool = False
+
+
+@contextmanager
+def _recorded(
+    services: Services, caller: Caller, endpoint: AnyEndpoint, path: Mapping[str, str]
+) -> Iterator[_Opened]:
+    """Carry a request out on the caller's behalf; record what is read, and what is refused.
+
+    What a request changes is recorded with the change.
+    """
+    by, opened, outcome = origin_of(caller), _Opened(), errors.INTERNAL.name
+    reads = endpoint.method == "GET"
+    try:
+        with acting(by):
+            yield opened
+        outcome = OK
+    except ProtocolError as error:
+        reads = reads or error.kind in REFUSALS
+        outcome = error.kind.name
+        raise
+    finally:
+        if reads:
+            kind, name = _object_of(path)
+            reason = BREAK_GLASS if opened.by_break_glass else ""
+            room = path.get("room", "") if name else ""
+            action = f"http.{endpoint.name}"
+            services.recorder.note(by, action, kind, name, outcome, room=room, reason=reason)
+
+
+def _object_of(path: Mapping[str, str]) -> tuple[str, str]:
+    """The innermost thing that an address names, if it names things as they are named."""
+    if not path or not all(map(_ID.match, path.values())):
+        return "", ""
+    return list(path.items())[-1]
+
+
+async def _check_back_end(services: Services, caller: Caller, endpoint: AnyEndpoint) -> bool:
+    """Whether the request may be made, and only because the caller has broken the glass."""
     if caller.role != "operator":
         raise ProtocolError(errors.FORBIDDEN, "the API takes tokens with the role `operator`")
-    if not caller.claims.allows(endpoint.scope):
-        raise ProtocolError(errors.TOKEN_SCOPE, f"the token does not have the scope `{endpoint.scope}`")
+    if caller.claims.allows(endpoint.scope):
+        return False
+    if endpoint.method == "GET":
+        grant = await services.store.grant(actor_of(caller), endpoint.scope)
+        if grant is not None and services.timebase.now_ms() < grant.until_ms:
+            return True
+    raise ProtocolError(errors.TOKEN_SCOPE, f"the token does not have the scope `{endpoint.scope}`")
 
 
 def _checked_id(name: str, value: str) -> str:

@@ -16,6 +16,7 @@ from config.webhooks import WebhookType
 from protocol.codec import decode_body
 from protocol.events import EventBody, MemberBody, MessageBody, SessionBody
 from protocol.fields import EndReason, Modality, Role, SessionState
+from relay.audit_trail import Grant
 from relay.webhooks import Unreceived
 from relay.writes import Append
 
@@ -65,7 +66,18 @@ class UndeliveredData(_Data, frozen=True):
     """When it was sent."""
 
 
-Data: TypeAlias = SessionData | MemberData | UndeliveredData
+class BreakGlassData(_Data, frozen=True):
+    """Somebody reads what their token is not good for; why is in the audit trail."""
+
+    account: str
+    """Who, and by which key: `account@key`."""
+    scope: str
+    """What they may read."""
+    until_ms: int
+    """Until when."""
+
+
+Data: TypeAlias = SessionData | MemberData | UndeliveredData | BreakGlassData
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +130,11 @@ def undelivered(found: Unreceived, at_ms: int) -> Notice:
     """That somebody has not received a message; ``at_ms`` is when that was found."""
     data = UndeliveredData(found.account, found.offset, found.at_ms)
     return Notice("message.undelivered", at_ms, found.room, data)
+
+
+def break_glass(grant: Grant, at_ms: int) -> Notice:
+    """That somebody has opened a scope."""
+    return Notice("audit.break_glass", at_ms, "", BreakGlassData(grant.account, grant.scope, grant.until_ms))
 
 
 def encode(notice: Notice, delivery: str) -> bytes:

@@ -21,6 +21,7 @@ COUNTS = {
     "media.workers",
     "media.max_participants",
     "schedule.max_series_per_room",
+    "audit.checkpoint_entries",
     "limits.connections",
     "limits.connections_per_account",
     "limits.requests_in_flight",

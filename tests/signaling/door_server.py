@@ -20,6 +20,7 @@ from protocol.tokens import Claims, mint
 from relay.bus.local import LocalBus
 from relay.sqlite.store import SqliteStore
 from signaling.access import Access
+from signaling.audit.origin import Origin
 from signaling.caller import Caller
 from signaling.dispatch import Dispatcher
 from signaling.door.acks import Acks
@@ -109,14 +110,19 @@ class DoorServer:
         self.sessions, self.media = ScriptedSessions(), ScriptedMedia()
         settings = tokens or TokenSettings(keys={KEY: SECRET})
         self.key_sets = KeySets(settings.jwks, floor_seconds=0.0)
-        self.access = Access(settings, self.store, self.key_sets, self.timebase)
-        dispatcher = Dispatcher(self.rooms, self.hub, self.sessions, self.media, self.access, self.timebase)
+        self.access = Access(settings, self.store, self.key_sets, self.timebase, self)
+        dispatcher = Dispatcher(
+            self.rooms, self.hub, self.sessions, self.media, self.access, self.timebase, self
+        )
         shared = Shared(
             limits, self.store, self.hub, self.access, dispatcher, self.timebase, Acks(self.store)
         )
         self.door = Door(shared, server or ServerSettings())
         self.port = 0
         self._runner: web.AppRunner | None = None
+
+    def note(self, by: Origin, action: str, kind: str, name: str, outcome: str, **_: str) -> None:
+        """Nothing is recorded here."""
 
     async def start(self) -> None:
         """Open everything and listen."""

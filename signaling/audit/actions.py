@@ -1,0 +1,181 @@
+"""What is recorded: which writes and refusals become entries of the audit trail, and under which names.
+
+Names are stable: they are searched for years later. ``docs/audit-actions.md`` is generated from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import get_args, get_type_hints
+
+from protocol import errors
+from protocol.codec import decode_body
+from protocol.errors import ErrorKind
+from protocol.events import MemberBody, SessionBody
+from protocol.fields import Role
+from relay.audit_chain import AuditEntry
+from relay.audit_trail import HoldAudit, ReleaseAudit
+from relay.webhooks import DropDelivery, ReplayDelivery
+from relay.writes import Append, CreateRoom, Reinstate, Revoke, Trim, Write
+from signaling.audit.origin import Origin
+
+OK = "ok"
+
+BREAK_GLASS = "break-glass"
+"""The reason of what was read only because the glass was broken."""
+
+MAX_REASON_CHARACTERS = 500
+
+REFUSALS: frozenset[ErrorKind] = frozenset(
+    {
+        errors.FORBIDDEN,
+        errors.TOKEN_SCOPE,
+        errors.REVOKED,
+        errors.NO_SUCH_ROOM,
+        errors.NO_SUCH_SESSION,
+    }
+)
+"""Refusals of requests that are recorded: of what somebody may not do, or may not know of."""
+
+ACTIONS: Mapping[str, str] = {
+    "server.started": "A server has started; the object is its version.",
+    "server.stopped": "A server was stopped as planned.",
+    "login": "A token was refused; the outcome says why. Nobody is proven, unless it was `revoked`.",
+    "room.created": "A room was created.",
+    "room.trimmed": "The beginning of a room's log was deleted.",
+    **{
+        f"member.added.{role}": f"The subject became a member of the room, or from another role, as `{role}`."
+        for role in get_args(Role)
+    },
+    **{
+        f"member.removed.{role}": f"The subject, a `{role}`, is no member any more."
+        for role in get_args(Role)
+    },
+    "account.revoked": "An account was barred.",
+    "account.reinstated": "An account was let in again.",
+    "device.revoked": "A device of the subject was barred.",
+    "device.reinstated": "A device of the subject was let in again.",
+    **{
+        f"session.{change}": f"`{change}` happened to a session, as in its events."
+        for change in get_args(get_type_hints(SessionBody)["change"])
+    },
+    "webhook.replayed": "A delivery to a webhook is to be made once more.",
+    "webhook.dropped": "A delivery to a webhook was deleted.",
+    "hold.placed": "A legal hold: entries about the object are not pruned.",
+    "hold.released": "The end of a legal hold.",
+    "break_glass.opened": "The actor opened the scope that is the object, with the reason given.",
+    "break_glass.ended": "The access of the subject to the scope has run out.",
+    "audit.pruned": "So many entries past their time were deleted, up to the one that is the object.",
+    "audit.exported": "The trail was exported on the server's machine.",
+    "audit.searched": "The trail was searched on the server's machine.",
+    "audit.key_rotated": "Another key signs from now on; the object is its id.",
+    "audit.broken": "A server that started found the entry, which is the object, not as it was signed.",
+    "audit.overflow": "So many entries of refusals and reads were left out, because they came too fast.",
+}
+"""Every action but ``http.*`` and ``request.*``, which are made of the names of operations and requests."""
+
+
+def entry_of(
+    origin: Origin,
+    action: str,
+    object_kind: str,
+    object_id: str,
+    *,
+    at_ms: int,
+    room: str = "",
+    subject: str = "",
+    outcome: str = OK,
+    reason: str = "",
+    count: int = 1,
+) -> AuditEntry:
+    """An entry about what ``origin`` did. ``subject`` is left out where it is the actor."""
+    return AuditEntry(
+        at_ms=at_ms,
+        actor=origin.actor,
+        role=origin.role,
+        action=action,
+        object_kind=object_kind,
+        object_id=object_id,
+        room=room,
+        subject="" if subject == origin.actor else subject,
+        source=origin.source,
+        outcome=outcome,
+        reason=reason[:MAX_REASON_CHARACTERS],
+        count=count,
+    )
+
+
+def entries_of(writes: Iterable[Write], origin: Origin, at_ms: int) -> Iterator[AuditEntry]:
+    """The entries that belong into the commit of ``writes``."""
+    for write in writes:
+        # Messages of people, which nearly all writes are, are not looked at any further.
+        if not isinstance(write, Append) or write.sender is None:
+            yield from _entries(write, origin, at_ms)
+
+
+def _entries(write: Write, origin: Origin, at_ms: int) -> Iterator[AuditEntry]:
+    match write:
+        case Append(room=room, body=body):
+            yield from _of_event(room, body, origin, at_ms)
+        case CreateRoom(room=room):
+            yield entry_of(origin, "room.created", "room", room, at_ms=at_ms, room=room)
+        case Trim(room=room):
+            yield entry_of(origin, "room.trimmed", "room", room, at_ms=at_ms, room=room)
+        case Revoke(account=account, device=device):
+            yield _barred(origin, "revoked", account, device, at_ms)
+        case Reinstate(account=account, device=device):
+            yield _barred(origin, "reinstated", account, device, at_ms)
+        case ReplayDelivery(delivery):
+            yield entry_of(origin, "webhook.replayed", "delivery", delivery, at_ms=at_ms)
+        case DropDelivery(delivery):
+            yield entry_of(origin, "webhook.dropped", "delivery", delivery, at_ms=at_ms)
+        case HoldAudit(hold):
+            yield _held(origin, "hold.placed", hold.kind, hold.id, at_ms)
+        case ReleaseAudit(kind, name):
+            yield _held(origin, "hold.released", kind, name, at_ms)
+        case _:
+            return
+
+
+def _of_event(room: str, body: bytes, origin: Origin, at_ms: int) -> Iterator[AuditEntry]:
+    match decode_body(body):
+        case MemberBody(account, role, change):
+            action = f"member.{change}.{role}"
+            yield entry_of(origin, action, "room", room, at_ms=at_ms, room=room, subject=account)
+        case SessionBody(session=session, change=change, account=account):
+            subject = account or ""
+            yield entry_of(
+                origin, f"session.{change}", "session", session, at_ms=at_ms, room=room, subject=subject
+            )
+        case _:
+            return
+
+
+def _barred(origin: Origin, what: str, account: str, device: str | None, at_ms: int) -> AuditEntry:
+    if device is None:
+        return entry_of(origin, f"account.{what}", "account", account, at_ms=at_ms)
+    return entry_of(origin, f"device.{what}", "device", device, at_ms=at_ms, subject=account)
+
+
+def _held(origin: Origin, action: str, kind: str, name: str, at_ms: int) -> AuditEntry:
+    return entry_of(origin, action, kind, name, at_ms=at_ms, room=name if kind == "room" else "")
+
+
+def page() -> str:
+    """The table of actions, in Markdown."""
+    rows = "".join(f"| `{action}` | {text} |\n" for action, text in ACTIONS.items())
+    return f"{_OPENING}| action | what was done |\n|---|---|\n{rows}"
+
+
+_OPENING = """\
+# Actions in the audit trail
+
+<!-- Generated from signaling/audit/actions.py by `make docs`; edit it there. -->
+
+Every entry of the [audit trail](audit.md) has one of these actions, or
+
+- `http.<operation>`: a back end has read something, or was refused what it asked for; operations are named as
+  in the OpenAPI document, such as `http.getRoom`;
+- `request.<op>`: a request over a WebSocket was refused, such as `request.session.end`.
+
+"""
