@@ -115,9 +115,14 @@ class Node:
         )
         self.sessions = Sessions(self.store, changes, self.timebase, policy_of(settings))
         self.schedule = Schedule(
-            self.store, self.sessions, self.timebase, settings.schedule, settings.sessions.max_ahead_days
+            self.store,
+            self.rooms,
+            self.sessions,
+            self.timebase,
+            settings.schedule,
+            settings.sessions.max_ahead_days,
         )
-        self.feeds = Feeds(self.store, self.timebase, settings.schedule)
+        self.feeds = Feeds(self.store, self.rooms, self.timebase, settings.schedule)
         self.media = Media(self.sessions, self.hub, self.pool, placement, cut)
         dispatcher = Dispatcher(
             self.rooms, self.hub, self.sessions, self.media, self.access, self.timebase, self.auditor

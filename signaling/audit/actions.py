@@ -15,6 +15,7 @@ from protocol.events import MemberBody, SessionBody
 from protocol.fields import Role
 from relay.audit_chain import AuditEntry
 from relay.audit_trail import HoldAudit, ReleaseAudit
+from relay.scheduling import CalendarFeed, DropCalendar, PutCalendar, PutSeries
 from relay.webhooks import DropDelivery, ReplayDelivery
 from relay.writes import Append, CreateRoom, Reinstate, Revoke, Trim, Write
 from signaling.audit.origin import Origin
@@ -59,6 +60,10 @@ ACTIONS: Mapping[str, str] = {
         f"session.{change}": f"`{change}` happened to a session, as in its events."
         for change in get_args(get_type_hints(SessionBody)["change"])
     },
+    "series.planned": "A series of sessions was planned.",
+    "series.cut": "A series of sessions was ended from one of its sessions on.",
+    "calendar.given": "An account's calendar feed got a new address.",
+    "calendar.taken": "An account's calendar feed was closed.",
     "webhook.replayed": "A delivery to a webhook is to be made once more.",
     "webhook.dropped": "A delivery to a webhook was deleted.",
     "hold.placed": "A legal hold: entries about the object are not pruned.",
@@ -125,6 +130,12 @@ def _entries(write: Write, origin: Origin, at_ms: int) -> Iterator[AuditEntry]:
             yield _barred(origin, "revoked", account, device, at_ms)
         case Reinstate(account=account, device=device):
             yield _barred(origin, "reinstated", account, device, at_ms)
+        case PutSeries(series, expect_version):
+            action = "series.planned" if expect_version is None else "series.cut"
+            yield entry_of(origin, action, "series", series.id, at_ms=at_ms, room=series.room)
+        case PutCalendar(CalendarFeed(account=account)) | DropCalendar(account):
+            action = "calendar.given" if isinstance(write, PutCalendar) else "calendar.taken"
+            yield entry_of(origin, action, "account", account, at_ms=at_ms)
         case ReplayDelivery(delivery):
             yield entry_of(origin, "webhook.replayed", "delivery", delivery, at_ms=at_ms)
         case DropDelivery(delivery):

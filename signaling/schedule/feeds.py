@@ -17,6 +17,7 @@ from relay.scheduling import CalendarFeed, DropCalendar, PutCalendar
 from relay.store import Store
 from relay.writes import Applied
 from signaling.schedule.calendar import Entry, feed
+from signaling.sessions.ports import Ledger
 from signaling.sessions.session import Session, from_row
 from signaling.timebase import Timebase
 
@@ -30,20 +31,21 @@ MAX_ENTRIES = 2000
 class Feeds:
     """The calendar feeds of this deployment. Raises :exc:`relay.errors.StoreError` when the store fails."""
 
-    def __init__(self, store: Store, timebase: Timebase, settings: ScheduleSettings) -> None:
+    def __init__(self, store: Store, ledger: Ledger, timebase: Timebase, settings: ScheduleSettings) -> None:
         self._store = store
+        self._ledger = ledger
         self._timebase = timebase
         self._settings = settings
 
     async def give(self, account: str) -> str:
         """The key of a new address for the account's feed; an older address stops working."""
         key = secrets.token_urlsafe(KEY_BYTES)
-        await self._store.commit(PutCalendar(CalendarFeed(account, _digest(key), self._timebase.now_ms())))
+        await self._ledger.commit(PutCalendar(CalendarFeed(account, _digest(key), self._timebase.now_ms())))
         return key
 
     async def take(self, account: str) -> bool:
         """Close the account's feed; whether it had one."""
-        (outcome,) = await self._store.commit(DropCalendar(account))
+        (outcome,) = await self._ledger.commit(DropCalendar(account))
         return isinstance(outcome, Applied) and outcome.changed
 
     async def text(self, key: str) -> bytes | None:

@@ -25,6 +25,7 @@ from signaling.schedule.overlap import Booking, overlapping
 from signaling.schedule.recurrence import Occurrence
 from signaling.schedule.series import Series
 from signaling.schedule.zones import calendar_day, day_bounds_ms, zone_of
+from signaling.sessions.ports import Ledger
 from signaling.sessions.service import Sessions
 from signaling.sessions.session import Session, from_row
 from signaling.timebase import Timebase
@@ -76,12 +77,14 @@ class Schedule:
     def __init__(
         self,
         store: Store,
+        ledger: Ledger,
         sessions: Sessions,
         timebase: Timebase,
         settings: ScheduleSettings,
         max_ahead_days: int,
     ) -> None:
         self._store = store
+        self._ledger = ledger
         self._sessions = sessions
         self._timebase = timebase
         self._ahead_ms = settings.series_ahead_days * DAY_MS
@@ -200,7 +203,7 @@ class Schedule:
                 except ProtocolError as error:
                     _log.warning("series_not_continued", series=row.id, error=error.kind.name)
                     later_ms = self._timebase.now_ms() + HOUR_MS
-                    await self._commit(self._put(core.from_row(row), row, later_ms))
+                    await self._note(core.from_row(row), row, later_ms)
 
     # --- Inside ---
 
@@ -244,10 +247,14 @@ class Schedule:
         for occurrence in core.taken_out(series, now_ms, now_ms + self._max_ahead_ms):
             await self._cancel(core.session_id(series, occurrence))
         due_ms = core.due_ms(series, now_ms + self._ahead_ms, self._ahead_ms)
+        await self._note(series, row, due_ms)
+
+    async def _note(self, series: Series, row: SeriesRow, due_ms: int | None) -> None:
+        """Note when to look at a series again: nothing that anybody has done, so only the store is told."""
         try:
             await self._store.commit(self._put(series, row, due_ms))
         except Conflict:
-            return  # whoever has changed it meanwhile has done this too
+            return  # whoever has changed it meanwhile has looked at it, too
 
     async def _make(self, series: Series, occurrence: Occurrence) -> None:
         if await self._store.session(core.session_id(series, occurrence)) is not None:
@@ -274,7 +281,7 @@ class Schedule:
 
     async def _commit(self, *writes: Write) -> None:
         try:
-            await self._store.commit(*writes)
+            await self._ledger.commit(*writes)
         except Conflict:
             raise ProtocolError(errors.SERIES_CHANGED) from None
 

@@ -340,3 +340,14 @@ async def test_an_address_can_be_changed_and_closed_and_is_barred_with_its_accou
 @pytest.mark.parametrize("key", ["x", "A" * 43, "A" * 42 + "%2F", "%00" * 43, "../../etc/passwd", "A" * 4000])
 async def test_an_address_that_was_guessed(api: BackEnd, key: str) -> None:
     assert (await api.get(f"/v1/calendar/{key}.ics")).refusal == (404, "not_found")
+
+
+async def test_who_plans_and_who_gives_addresses_is_recorded(api: BackEnd, node: Node) -> None:
+    room, starts = await begun(api, "recorded")
+    await api.post(f"/v1/series/{room}/cut", {"occurrence": name(starts)})
+    for method in ("PUT", "DELETE"):
+        await api.ask(method, "/v1/accounts/recorded-t/calendar")
+    found = await node.store.audit(after=0, limit=10_000)
+    actions = [one.entry.action for one in found if one.entry.object_id in {"recorded", "recorded-t"}]
+    expected = ["series.planned", "series.cut", "calendar.given", "calendar.taken"]
+    assert [action for action in actions if action in expected] == expected
