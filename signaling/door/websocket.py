@@ -11,13 +11,13 @@ import asyncio
 import contextlib
 from urllib.parse import urlsplit
 
-from aiohttp import WebSocketError, WSMessage, WSMsgType, web
+from aiohttp import WebSocketError, WSCloseCode, WSMessage, WSMsgType, web
 from aiohttp.abc import AbstractStreamWriter
 
 from config.settings import ServerSettings
 from protocol import errors
 from protocol.codec import Subprotocol
-from protocol.errors import CloseCode, ProtocolError
+from protocol.errors import ProtocolError
 from signaling.door import framing
 from signaling.door.hub import Hub
 from signaling.door.link import Link
@@ -41,16 +41,17 @@ class _Response(web.WebSocketResponse):
 
 
 class _Wire:
-    """The transport under one WebSocket, as its writer sees it."""
+    """The transport under one WebSocket: what its writer sees, and how it ends."""
 
-    __slots__ = ("_stream", "_transport")
+    __slots__ = ("_ended", "_stream", "_transport")
 
     def __init__(self, transport: asyncio.Transport, stream: AbstractStreamWriter) -> None:
         self._transport = transport
         self._stream = stream
+        self._ended = False
 
     def write(self, data: bytes) -> None:
-        if not self._transport.is_closing():
+        if not self._ended and not self._transport.is_closing():
             self._transport.write(data)
 
     def buffered(self) -> int:
@@ -58,6 +59,28 @@ class _Wire:
 
     async def drain(self) -> None:
         await self._stream.drain()
+
+    def end(self, close: bytes) -> None:
+        """Send a close frame, and nothing after it (RFC 6455, 5.5.1); the peer has a while to close."""
+        self.write(close)
+        if not self._ended:
+            self._ended = True
+            asyncio.get_running_loop().call_later(LINGER_SECONDS, self._transport.abort)
+
+    def close(self) -> None:
+        """Both sides have sent a close frame, or the peer is gone."""
+        self._transport.close()
+
+    async def linger(self) -> None:
+        """Close, but not before the peer has had the time to finish what it was sending and to read why.
+
+        To close at once a socket that something arrives on would make the kernel drop what we sent last.
+        """
+        await asyncio.sleep(LINGER_SECONDS / 8)
+        if self._transport.can_write_eof() and not self._transport.is_closing():
+            self._transport.write_eof()
+        while not self._transport.is_closing():  # noqa: ASYNC110 - nothing tells: aiohttp reads no more
+            await asyncio.sleep(LINGER_SECONDS / 50)
 
 
 class Door:
@@ -102,36 +125,20 @@ class Door:
         )
         stream = await response.prepare(request)
         transport.set_write_buffer_limits(high_water(self._shared.limits.outbox_bytes))
-        await self._converse(response, transport, _Wire(transport, stream), subprotocol)
+        await self._converse(response, _Wire(transport, stream), subprotocol)
         return response
 
-    async def _converse(
-        self,
-        response: web.WebSocketResponse,
-        transport: asyncio.Transport,
-        wire: _Wire,
-        subprotocol: Subprotocol,
-    ) -> None:
-        loop = asyncio.get_running_loop()
-        closing = False
-
-        def on_close(code: CloseCode) -> None:
-            nonlocal closing
-            closing = True
-            wire.write(framing.close(code.code, code.name))
-            loop.call_later(LINGER_SECONDS, transport.abort)
-
-        link = Link(self._shared, subprotocol, wire, on_close)
+    async def _converse(self, response: web.WebSocketResponse, wire: _Wire, subprotocol: Subprotocol) -> None:
+        link = Link(
+            self._shared, subprotocol, wire, lambda code: wire.end(framing.close(code.code, code.name))
+        )
         if self._shared.hub.draining:
             link.end(errors.DRAIN)
         try:
-            answer = await _read(response, link)
-            if not closing:  # RFC 6455, 5.5.1: nothing follows a close frame, not even a second one
-                wire.write(answer)
+            await _end(await _read(response, link), link, wire)
         finally:
+            wire.close()
             await link.closed()
-            if response.exception() is None and not transport.is_closing():
-                transport.close()
 
     async def _watch_progress(self) -> None:
         loop = asyncio.get_running_loop()
@@ -163,8 +170,8 @@ def negotiate(request: web.Request) -> Subprotocol:
     raise ProtocolError(errors.UNSUPPORTED_VERSION, f"`Sec-WebSocket-Protocol` has to offer {names}")
 
 
-async def _read(response: web.WebSocketResponse, link: Link) -> bytes:
-    """Read until the end of the conversation; what is left to write then: the answer to a close frame."""
+async def _read(response: web.WebSocketResponse, link: Link) -> WSMessage:
+    """Read until the end; the last message is a close frame, or says why reading failed."""
     receive = response.receive
     while True:
         message = await receive()
@@ -175,19 +182,17 @@ async def _read(response: web.WebSocketResponse, link: Link) -> bytes:
                 link.receive_control(framing.pong(message.data))
             case WSMsgType.PONG:
                 link.receive_control(b"")
-            case WSMsgType.CLOSE:
-                return framing.close(message.data or 1000)
             case _:
-                return await _broken(message, link)
+                return message
         if link.busy:
             await link.ready()
 
 
-async def _broken(message: WSMessage, link: Link) -> bytes:
-    """Reading has failed: the socket is lost, or what came is not WebSocket, or is too large."""
-    failed = message.data
-    if isinstance(failed, WebSocketError):
-        kind = errors.TOO_LARGE if failed.code == 1009 else errors.MALFORMED
-        link.end(errors.NOT_A_FRAME, ProtocolError(kind))
-        await asyncio.sleep(LINGER_SECONDS)
-    return b""
+async def _end(last: WSMessage, link: Link, wire: _Wire) -> None:
+    """Bring the conversation to its end after the ``last`` message."""
+    if isinstance(last.data, WebSocketError):
+        too_large = last.data.code == WSCloseCode.MESSAGE_TOO_BIG
+        link.end(errors.NOT_A_FRAME, ProtocolError(errors.TOO_LARGE if too_large else errors.MALFORMED))
+        await wire.linger()
+    elif last.type is WSMsgType.CLOSE:
+        wire.end(framing.close(last.data or WSCloseCode.OK))
