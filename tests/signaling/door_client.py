@@ -95,6 +95,6 @@ def new_mid() -> bytes:
 @asynccontextmanager
 async def door_client(url: str, subprotocol: str = MSGPACK, **options: Any) -> AsyncIterator[DoorClient]:
     """A connection before its hello."""
-    options = {"subprotocols": [subprotocol], "compression": None, "max_size": None, **options}
-    async with connect(url, **options) as socket:
+    bounds: dict[str, Any] = {"compression": None, "max_size": None, "max_queue": None}
+    async with connect(url, **bounds | {"subprotocols": [subprotocol], **options}) as socket:
         yield DoorClient(socket, subprotocol)

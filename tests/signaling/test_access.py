@@ -20,6 +20,7 @@ from relay.sqlite import SqliteStore
 from relay.writes import Reinstate, Revoke
 from signaling import key_sets as module
 from signaling.access import Access
+from signaling.audit.origin import Origin
 from signaling.key_sets import KeySets
 from signaling.timebase import Timebase
 
@@ -93,11 +94,28 @@ async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
     await store.close()
 
 
+class Notes:
+    """Keeps whose logins failed, and of what."""
+
+    def __init__(self) -> None:
+        self.failed: list[tuple[str, str]] = []
+
+    def note(
+        self, by: Origin, action: str, kind: str, name: str, outcome: str, *, room: str = "", reason: str = ""
+    ) -> None:
+        self.failed.append((by.actor, outcome))
+
+
 @pytest.fixture
-def access(store: SqliteStore, issuer: Issuer, clock: Clock) -> Access:
+def notes() -> Notes:
+    return Notes()
+
+
+@pytest.fixture
+def access(store: SqliteStore, issuer: Issuer, clock: Clock, notes: Notes) -> Access:
     settings = TokenSettings(keys={"key": SECRET}, jwks={ISSUER: issuer.url})
     key_sets = KeySets(settings.jwks, monotonic=clock)
-    return Access(settings, store, key_sets, Timebase())
+    return Access(settings, store, key_sets, Timebase(), notes)
 
 
 def own(seconds: float = 60, **claims: Any) -> str:
@@ -227,3 +245,14 @@ async def test_without_keys_the_answer_is_to_try_again(
 
 async def test_an_issuers_keys_prove_nothing_of_another(access: Access, issuer: Issuer) -> None:
     assert await refused(access, issuer.sign("first", iss="key")) == "token_algorithm"
+
+
+async def test_failed_logins_are_recorded_without_what_nobody_has_proved(
+    access: Access, store: SqliteStore, notes: Notes
+) -> None:
+    await access.verify(own(), "d")
+    await refused(access, own(-60), "d")
+    await refused(access, own(device="e"), "d")
+    await store.commit(Revoke("ann", None, 1))
+    await refused(access, own(), "d")
+    assert notes.failed == [("", "token_expired"), ("ann", "token_scope"), ("ann", "revoked")]
