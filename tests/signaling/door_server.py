@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -119,6 +120,8 @@ class DoorServer:
         )
         self.door = Door(shared, server or ServerSettings())
         self.port = 0
+        self.send_buffer: int | None = None
+        """How much the kernel takes for a connection that does not read; None for as much as it likes."""
         self._runner: web.AppRunner | None = None
 
     def note(self, by: Origin, action: str, kind: str, name: str, outcome: str, **_: str) -> None:
@@ -133,8 +136,10 @@ class DoorServer:
         app.router.add_get("/v1/connect", self.door.handle)
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
-        await site.start()
+        listening = socket.create_server(("127.0.0.1", 0))
+        if self.send_buffer is not None:  # inherited by what is accepted
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self.send_buffer)
+        await web.SockSite(self._runner, listening).start()
         self.port = self._runner.addresses[0][1]
 
     async def stop(self) -> None:
@@ -163,9 +168,10 @@ class DoorServer:
 
 
 @asynccontextmanager
-async def door_server(path: Path, **limits: Any) -> AsyncIterator[DoorServer]:
+async def door_server(path: Path, send_buffer: int | None = None, **limits: Any) -> AsyncIterator[DoorServer]:
     """A running server; ``limits`` differ from the generous ones."""
     server = DoorServer(path, dataclasses.replace(GENEROUS, **limits))
+    server.send_buffer = send_buffer
     await server.start()
     try:
         yield server

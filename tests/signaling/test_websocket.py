@@ -391,7 +391,7 @@ async def test_a_fresh_token_of_someone_else_is_refused(server: DoorServer) -> N
 
 
 async def test_whoever_goes_on_far_beyond_its_rate_is_closed(tmp_path: Path) -> None:
-    limits = {"requests_per_second": 1.0, "requests_burst": 20}
+    limits: dict[str, Any] = {"requests_per_second": 1.0, "requests_burst": 20}
     async with door_server(tmp_path / "s.db", **limits) as server, door_client(server.url) as client:
         await client.hello(server.token("ann"))
         for number in range(60):
