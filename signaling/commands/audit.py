@@ -172,10 +172,9 @@ def _told(found: Report) -> str:
         lines.append("Nothing of it is signed: whether it was shortened or computed anew cannot be told.")
     else:
         signed, behind = found.signed, found.head.sequence - found.signed.sequence
-        lines.append(
-            f"It is signed up to number {signed.sequence}, on {exporting.iso(signed.at_ms)} by {signed.key}; "
-            f"whether any are missing behind the {behind} that follow cannot be told."
-        )
+        at = exporting.iso(signed.at_ms)
+        lines.append(f"It is signed up to number {signed.sequence}, on {at} by the key {signed.key}.")
+        lines.append(f"Behind that are {behind} more; whether there were others cannot be told.")
     return "\n".join(lines) + "\n"
 
 

@@ -16,8 +16,9 @@ import pytest
 
 from config.settings import AuditSettings
 from relay.audit_chain import GENESIS, AuditEntry, follow
-from relay.audit_trail import AppendAudit, AuditHold, HoldAudit
+from relay.audit_trail import AppendAudit, AuditAnchor, AuditHold, HoldAudit
 from relay.sqlite import SqliteStore
+from relay.sqlite.trail import SqliteTrail
 from signaling import cli
 from signaling.audit import witness
 from signaling.audit.auditor import Auditor
@@ -219,7 +220,7 @@ def test_behind_the_last_checkpoint_nothing_can_be_told_and_that_is_said(
         opened.append(one)
     opened.close()
     assert audit(folder, "verify", "--checkpoints", str(copy)) == 0
-    assert "the 2 that follow cannot be told" in capsys.readouterr().out
+    assert "Behind that are 2 more" in capsys.readouterr().out
     assert audit(folder, "verify") == 1, "but the witness of the server knows"
 
 
@@ -332,6 +333,21 @@ def test_a_trail_that_a_server_is_writing_is_whole_all_the_time(
         stop.set()
         server.join()
     assert audit(tmp_path, "verify") == 0
+
+
+def test_what_a_server_does_meanwhile_is_no_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It prunes right after the anchor was read: once that looks like a fault, and never twice."""
+    asyncio.run(write_trail(tmp_path, days=20))
+    read, times = SqliteTrail.audit_anchor, 0
+
+    async def too_early(trail: SqliteTrail) -> AuditAnchor | None:
+        nonlocal times
+        times += 1
+        return None if times == 1 else await read(trail)
+
+    monkeypatch.setattr(SqliteTrail, "audit_anchor", too_early)
+    assert audit(tmp_path, "verify") == 0
+    assert times == 2
 
 
 @pytest.mark.parametrize(
