@@ -33,6 +33,11 @@ def is_unspecified(host: str) -> bool:
         return False
 
 
+def words(value: str, characters: int) -> str | None:
+    """What people are told."""
+    return None if len(value) <= characters else f"must have at most {characters} characters"
+
+
 def host(value: str) -> str | None:
     """A name or an address to listen on."""
     if _HOST.fullmatch(value) or _is_address(value):

@@ -164,6 +164,20 @@ class ScheduleSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplySettings:
+    """What rooms that have no words of their own answer with outside office hours."""
+
+    text: str | None = setting(
+        None,
+        "What a client is told who writes outside office hours; without it nothing is.",
+        check=lambda text: text and checks.words(text, 2000),
+    )
+    emergency: str = setting(
+        "", "Where to turn in an emergency: told with it.", check=lambda text: checks.words(text, 200)
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class TokenSettings:
     """Whose tokens are good."""
 
@@ -287,6 +301,7 @@ class Settings:
     media: MediaSettings = field(default_factory=MediaSettings)
     sessions: SessionSettings = field(default_factory=SessionSettings)
     schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
+    replies: ReplySettings = field(default_factory=ReplySettings)
     tokens: TokenSettings = field(default_factory=TokenSettings)
     webhooks: WebhookSettings = field(default_factory=WebhookSettings)
     audit: AuditSettings = field(default_factory=AuditSettings)

@@ -15,9 +15,8 @@ _ROOT = DOCS.parent
 
 
 def _wire_sources() -> list[str]:
-    return [
-        (_ROOT / "protocol" / name).read_text("utf-8") for name in ("frames.py", "events.py", "signals.py")
-    ]
+    names = ("base.py", "frames.py", "around.py", "events.py", "signals.py")
+    return [(_ROOT / "protocol" / name).read_text("utf-8") for name in names]
 
 
 def _sessions() -> str:

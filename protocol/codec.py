@@ -16,10 +16,11 @@ import msgspec
 from msgspec import Raw
 
 from protocol import errors
+from protocol.base import Frame
 from protocol.errors import ProtocolError
 from protocol.events import EventBody
 from protocol.fields import AccountId, DeviceId, Epoch, Milliseconds, Offset, RequestId, RoomId
-from protocol.frames import ClientFrame, Frame, ServerFrame
+from protocol.frames import ClientFrame, ServerFrame
 
 
 class Subprotocol(StrEnum):

@@ -228,6 +228,23 @@ EPOCH_CHANGED = _kind(
     "start again from the head the server announces",
 )
 
+NOT_URGENT = _kind(
+    1210,
+    "not_urgent",
+    404,
+    "there is no urgent message at this place of the log",
+    "take the offset from `urgent` of the inbox",
+)
+
+# Around sessions.
+HOURS_INVALID = _kind(
+    1380,
+    "hours_invalid",
+    400,
+    "these office or quiet hours cannot be",
+    "`detail` names what is wrong with them",
+)
+
 # Sessions.
 NO_SUCH_SESSION = _kind(
     1301,

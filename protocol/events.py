@@ -15,6 +15,7 @@ from protocol.fields import (
     MessageId,
     Milliseconds,
     Modality,
+    Offset,
     Role,
     SessionId,
     SessionState,
@@ -34,6 +35,8 @@ class MessageBody(_Body, frozen=True, tag="message"):
     """What the devices of the members read. Opaque to the server."""
     session: SessionId | None = None
     """The session in whose live chat it was written."""
+    urgent: bool = False
+    """It gets through quiet hours."""
 
 
 class MemberBody(_Body, frozen=True, tag="member"):
@@ -81,4 +84,24 @@ class SessionBody(_Body, frozen=True, tag="session"):
     """When a change by the clock was due; the event's own time is when it was carried out."""
 
 
-EventBody: TypeAlias = MessageBody | MemberBody | SessionBody
+class AutoReplyBody(_Body, frozen=True, tag="auto_reply"):
+    """The answer of the platform to a client who wrote outside office hours: once until they begin again."""
+
+    text: str
+    """What the platform says then."""
+    emergency: str = ""
+    """Where to turn in an emergency."""
+    until_ms: Milliseconds | None = None
+    """When office hours begin again, as far as that is known."""
+
+
+class AcknowledgedBody(_Body, frozen=True, tag="acknowledged"):
+    """A therapist has taken care of an urgent message."""
+
+    offset: Offset
+    """The message's place in the log."""
+    account: AccountId
+    """Who did."""
+
+
+EventBody: TypeAlias = MessageBody | MemberBody | SessionBody | AutoReplyBody | AcknowledgedBody

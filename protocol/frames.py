@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeAlias
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
+from protocol.around import AroundRequest, AroundResult
+from protocol.base import Frame, Request
 from protocol.events import EventBody
 from protocol.fields import (
     AccountId,
@@ -31,20 +33,6 @@ from protocol.signals import ClientSignal, SignalBody
 
 VERSION = 1
 """The protocol version spoken here."""
-
-
-class Frame(Struct, frozen=True, gc=False, tag_field="op", omit_defaults=True):
-    """Base of every frame: ``op`` says which one it is.
-
-    Values of the protocol never form cycles, so none of them is tracked by the garbage collector.
-    """
-
-
-class Request(Frame, frozen=True):
-    """Base of the frames that are answered by ``ok`` or ``error``."""
-
-    id: RequestId
-    """Repeated by the reply; unique among the requests in flight."""
 
 
 class Position(Struct, frozen=True):
@@ -68,7 +56,7 @@ class Hello(Frame, frozen=True, tag="hello"):
     """A JWT; see the token reference. Without one, the answer is ``token_missing``."""
     versions: Annotated[tuple[int, ...], Meta(min_length=1, max_length=16)] = (VERSION,)
     """Protocol versions the client speaks."""
-    rooms: Annotated[dict[RoomId, Position], Meta(max_length=4096)] = {}
+    rooms: Annotated[dict[RoomId, Position], Meta(max_length=4096)] = field(default_factory=dict)
     """Where to resume; a room that is left out goes on from the cursor the server has of this device."""
 
 
@@ -142,6 +130,8 @@ class MessageSend(Request, frozen=True, tag="message.send"):
     """Opaque to the server; at most the message limit of ``welcome``."""
     session: SessionId | None = None
     """The session in whose live chat it is written."""
+    urgent: bool = False
+    """It gets through quiet hours. Unless a therapist sent it, it stands out until one acknowledges it."""
 
 
 class SignalSend(Request, frozen=True, tag="signal.send"):
@@ -323,7 +313,7 @@ class Ping(Frame, frozen=True, tag="ping"):
 
     t_ms: Milliseconds
     """The server's time."""
-    heads: dict[RoomId, Offset] = {}
+    heads: dict[RoomId, Offset] = field(default_factory=dict)
     """The head of each room of the account in which something is not yet acknowledged."""
 
 
@@ -444,7 +434,7 @@ class Refreshed(Struct, frozen=True, tag_field="of", tag="token.refresh"):
     """When it runs out."""
 
 
-Result: TypeAlias = Sent | Room | History | SessionView | Answer | Time | Refreshed
+Result: TypeAlias = Sent | Room | History | SessionView | Answer | Time | Refreshed | AroundResult
 
 
 class Ok(Frame, frozen=True, tag="ok"):
@@ -489,6 +479,7 @@ AnyRequest: TypeAlias = (
     | SessionEnd
     | MediaOffer
     | MediaLeave
+    | AroundRequest
 )
 ClientFrame: TypeAlias = Hello | Pong | Ack | AnyRequest
 ServerFrame: TypeAlias = Welcome | Ok | Error | Event | Signal | CaughtUp | Reset | Removed | Ping | Goodbye

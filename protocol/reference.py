@@ -15,6 +15,16 @@ import msgspec
 from msgspec import inspect
 
 from protocol import errors
+from protocol.around import (
+    DayException,
+    Hours,
+    InboxEntry,
+    NextSession,
+    Span,
+    Unanswered,
+    UrgentMessage,
+    WeeklySpan,
+)
 from protocol.events import EventBody
 from protocol.fields import MAX_SAFE_INTEGER
 from protocol.frames import AnyRequest, ClientFrame, Limits, Member, Position, Result, RoomHead, ServerFrame
@@ -57,6 +67,22 @@ _SECTIONS: tuple[tuple[str, str, Any], ...] = (
 )
 
 
+_PARTS = (
+    Position,
+    Limits,
+    RoomHead,
+    Member,
+    InboxEntry,
+    Unanswered,
+    UrgentMessage,
+    NextSession,
+    Hours,
+    WeeklySpan,
+    DayException,
+    Span,
+)
+
+
 def field_docs(sources: Iterable[str]) -> Docs:
     """The string under each field of each class in these Python sources."""
     found: dict[str, dict[str, str]] = {}
@@ -85,7 +111,7 @@ def wire_reference(sources: Iterable[str]) -> str:
         parts.append(f"## {title}\n")
         parts += [_entry(struct, tag, docs) for struct in _members(union, title)]
     parts.append("## Parts of frames\n")
-    parts += [_entry(struct, None, docs) for struct in (Position, Limits, RoomHead, Member)]
+    parts += [_entry(struct, None, docs) for struct in _PARTS]
     parts += [_errors(), _closes()]
     return "\n".join(parts)
 

@@ -10,7 +10,8 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
-from protocol.fields import AccountId, Milliseconds, Modality, SessionId, SessionState
+from protocol.around import InboxEntry
+from protocol.fields import AccountId, Epoch, Milliseconds, Modality, Offset, SessionId, SessionState
 
 
 class _Signal(Struct, frozen=True, gc=False, tag_field="kind", omit_defaults=True):
@@ -36,6 +37,22 @@ class Presence(_Signal, frozen=True, tag="presence"):
 
     online: bool
     """Whether any device of the account is connected."""
+
+
+class Read(_Signal, frozen=True, tag="read"):
+    """A member has read the log up to an offset. Told to others only by those who choose to."""
+
+    epoch: Epoch
+    """The epoch of the log."""
+    offset: Offset
+    """The last event read."""
+
+
+class InboxChange(_Signal, frozen=True, tag="inbox"):
+    """A room of the inbox has changed; sent to connections that have asked for ``inbox.get``."""
+
+    entry: InboxEntry
+    """The room as it stands now."""
 
 
 class Countdown(_Signal, frozen=True, tag="countdown"):
@@ -68,6 +85,6 @@ class Reoffer(_Signal, frozen=True, tag="reoffer"):
     """Tracks came or went; the worker was replaced; the modality changed; the path to this client broke."""
 
 
-SignalBody: TypeAlias = Typing | Opaque | Presence | Countdown | Reoffer
+SignalBody: TypeAlias = Typing | Opaque | Presence | Read | InboxChange | Countdown | Reoffer
 ClientSignal: TypeAlias = Typing | Opaque
 """The signals a client may send itself."""

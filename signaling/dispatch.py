@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine
 from typing import Protocol, TypeAlias, assert_never
 
 from protocol import errors
+from protocol.around import AroundRequest
 from protocol.errors import ProtocolError
 from protocol.events import MessageBody
 from protocol.frames import (
@@ -33,9 +34,12 @@ from protocol.frames import (
     TimeGet,
     TokenRefresh,
 )
+from protocol.signals import Read, Typing
 from protocol.tokens import Claims
+from relay.inbox import ANSWER, MESSAGE, QUESTION, EventKind
 from relay.writes import Appended
 from signaling.access import Access
+from signaling.around import Around
 from signaling.audit.actions import REFUSALS
 from signaling.audit.origin import acting, origin_of
 from signaling.caller import Caller
@@ -88,6 +92,7 @@ class Dispatcher:
         sessions: SessionService,
         media: MediaService,
         access: Access,
+        around: Around,
         timebase: Timebase,
         recorder: Recorder,
     ) -> None:
@@ -96,6 +101,7 @@ class Dispatcher:
         self._sessions = sessions
         self._media = media
         self._access = access
+        self._around = around
         self._timebase = timebase
         self._recorder = recorder
 
@@ -113,6 +119,8 @@ class Dispatcher:
                 case TimeGet():
                     answer(Time(self._timebase.now_ms()))
                     return None
+                case _ if isinstance(request, AroundRequest):
+                    work = self._around.perform(asker.caller, request)
                 case _:
                     work = self._perform(asker, request)
         except ProtocolError as error:
@@ -122,6 +130,7 @@ class Dispatcher:
 
     async def closed(self, caller: Caller, *, for_good: bool) -> None:
         """A connection is gone; ``for_good`` if its device may not come back."""
+        self._around.teller.forget(caller)
         with acting(origin_of(caller)):
             await self._sessions.connection_closed(caller, for_good=for_good)
 
@@ -151,7 +160,7 @@ class Dispatcher:
                 return await self._rooms.history(caller.account, room, after, limit)
             case RoomRead(room=room, offset=offset):
                 caller.check_room(room)
-                await self._rooms.read_up_to(caller.account, room, offset)
+                await self._read(caller, room, offset)
                 return None
             case SignalSend():
                 await self._signal(caller, request)
@@ -180,12 +189,14 @@ class Dispatcher:
         """Append a message: at once, so that the messages of a connection keep their order."""
         caller = asker.caller
         caller.check_room(request.room)
-        body = MessageBody(request.mid, request.data, request.session)
+        body = MessageBody(request.mid, request.data, request.session, request.urgent)
         if request.session is not None:
             caller.check_session(request.session)
             if asker.sessions.get(request.session) != request.room:
                 return self._sent_before(caller, request.room, body)
         assert caller.device is not None
+
+        kind = _kind(caller, request)
 
         def done(appended: Appended | ProtocolError) -> None:
             if isinstance(appended, ProtocolError):
@@ -193,8 +204,19 @@ class Dispatcher:
                 answer(appended)
             else:
                 answer(Sent(appended.epoch, appended.offset, appended.at_ms, appended.duplicate))
+                if kind == QUESTION and not appended.duplicate:
+                    self._around.replies.asked(request.room, appended.at_ms)
 
-        self._rooms.append_soon(request.room, body, caller.account, caller.device, request.mid.bytes, done)
+        self._rooms.append_soon(
+            request.room,
+            body,
+            caller.account,
+            caller.device,
+            request.mid.bytes,
+            done,
+            kind,
+            flagged=request.urgent and caller.role != "therapist",
+        )
         return None
 
     async def _sent_before(self, caller: Caller, room: str, body: MessageBody) -> Sent:
@@ -207,8 +229,18 @@ class Dispatcher:
 
     async def _signal(self, caller: Caller, request: SignalSend) -> None:
         caller.check_room(request.room)
+        if isinstance(request.body, Typing) and not (await self._around.preferences.get(caller)).typing:
+            return
         others = await self._rooms.others(caller.account, request.room)
         self._hub.signal(request.room, others, request.body, caller.account)
+
+    async def _read(self, caller: Caller, room: str, offset: int) -> None:
+        """Note what the account has read; tell its own devices, and the others if they may know."""
+        epoch = await self._rooms.read_up_to(caller.account, room, offset)
+        told = [caller.account]
+        if (await self._around.preferences.get(caller)).receipts:
+            told += await self._rooms.others(caller.account, room)
+        self._hub.signal(room, told, Read(epoch, offset), caller.account)
 
     async def _join(self, asker: Asker, session: str) -> SessionView:
         asker.caller.check_session(session)
@@ -239,3 +271,14 @@ def _object_of(request: AnyRequest) -> tuple[str, str]:
         if name := getattr(request, kind, None):
             return kind, name
     return "", ""
+
+
+def _kind(caller: Caller, request: MessageSend) -> EventKind:
+    """What a message is in an inbox. What a client says in a session is answered there, or by voice."""
+    match caller.role:
+        case "therapist":
+            return ANSWER
+        case "client" if request.session is None:
+            return QUESTION
+        case _:
+            return MESSAGE

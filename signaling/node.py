@@ -26,6 +26,7 @@ from rtc.client import MediaWorker
 from rtc.control import EventMessage, WorkerOptions
 from rtc.errors import RtcError
 from signaling.access import Access
+from signaling.around import Around
 from signaling.audit.auditor import Auditor
 from signaling.audit.keys import KeyFileError
 from signaling.audit.witness import WitnessError
@@ -124,8 +125,18 @@ class Node:
         )
         self.feeds = Feeds(self.store, self.rooms, self.timebase, settings.schedule)
         self.media = Media(self.sessions, self.hub, self.pool, placement, cut)
+        self.around = Around.wired(
+            self.store, self.rooms, self.bus, self.hub, self.timebase, settings.replies
+        )
         dispatcher = Dispatcher(
-            self.rooms, self.hub, self.sessions, self.media, self.access, self.timebase, self.auditor
+            self.rooms,
+            self.hub,
+            self.sessions,
+            self.media,
+            self.access,
+            self.around,
+            self.timebase,
+            self.auditor,
         )
         acks = Acks(self.store)
         shared = Shared(settings.limits, self.store, self.hub, self.access, dispatcher, self.timebase, acks)
@@ -183,6 +194,9 @@ class Node:
         self._run("sessions", _every(TICK_SECONDS, self.sessions.tick))
         await self.schedule.roll()
         self._run("schedule", _every(SCHEDULE_SECONDS, self.schedule.roll))
+        after(self.around.teller.stop)
+        await self.around.replies.recover()
+        self._run("replies", self.around.replies.run)
         self._run("housekeeping", _every(HOUSEKEEPING_SECONDS, self.forget))
         await self.door.start()
         after(self.door.stop)
@@ -217,6 +231,7 @@ class Node:
             self.sessions,
             self.schedule,
             self.feeds,
+            self.around,
             self.timebase,
             self.auditor,
             self.webhooks,

@@ -15,8 +15,9 @@ from protocol.codec import decode_body, encode_body
 from protocol.errors import ProtocolError
 from protocol.events import EventBody, MemberBody
 from protocol.fields import Role
-from relay.bus import Bus, EventNotice, MembershipNotice, RevokedNotice
+from relay.bus import Bus, EventNotice, InboxNotice, MembershipNotice, RevokedNotice
 from relay.errors import StoreError
+from relay.inbox import NOTE, EventKind
 from relay.rows import Member, RoomHead, StoredEvent
 from relay.store import Store
 from relay.writes import (
@@ -92,13 +93,22 @@ class Rooms:
         return await self._append(write)
 
     def append_soon(
-        self, room: str, body: EventBody, sender: str, device: str, mid: bytes, done: Appending
+        self,
+        room: str,
+        body: EventBody,
+        sender: str,
+        device: str,
+        mid: bytes,
+        done: Appending,
+        kind: EventKind = NOTE,
+        flagged: bool = False,
     ) -> None:
         """The same as :meth:`append` for those who send much: without a task, and never raising.
 
+        ``kind`` and ``flagged`` are what inboxes show of it (:mod:`relay.inbox`).
         ``done`` is given the outcome or the refusal, for several calls in the order of the calls.
         """
-        write = Append(room, sender, device, mid, encode_body(body), self._timebase.now_ms())
+        write = Append(room, sender, device, mid, encode_body(body), self._timebase.now_ms(), kind, flagged)
 
         def committed(answer: tuple[Outcome, ...] | StoreError) -> None:
             if isinstance(answer, StoreError):
@@ -173,9 +183,11 @@ class Rooms:
         await self._carry_out(leaving, self._member(room, account, _role(known), "removed"))
         return True
 
-    async def read_up_to(self, account: str, room: str, offset: int) -> None:
-        """Note how far an account has read. ``no_such_room``, ``beyond_head``."""
-        await self._carry_out(MarkRead(account, room, self._store.epoch, offset))
+    async def read_up_to(self, account: str, room: str, offset: int) -> int:
+        """Note how far an account has read; the epoch that is in. ``no_such_room``, ``beyond_head``."""
+        epoch = self._store.epoch
+        await self._carry_out(MarkRead(account, room, epoch, offset))
+        return epoch
 
     # --- Reading ---
 
@@ -232,6 +244,8 @@ class Rooms:
                 self._bus.publish([account], MembershipNotice(room, account, role))
             case RemoveMember(room, account), Applied(changed=True):
                 self._bus.publish([account], MembershipNotice(room, account, None))
+            case MarkRead(account, room), Applied(changed=True):
+                self._bus.publish([account], InboxNotice(room))
             case Revoke(account, device), Applied():
                 self._bus.publish([account], RevokedNotice(account, device))
             case _:

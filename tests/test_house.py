@@ -24,16 +24,17 @@ SHELLS = frozenset(
         "relay/bus": "local",
         "relay/sqlite": (
             "audit catalog changes documents group guard inbox opening ratings reads schema scheduling "
-            "store trail webhooks "
-            "writer"
+            "store trail webhooks writer"
         ),
         "rtc": "client datagrams worker",
-        "signaling": "access dispatch key_sets node rooms timebase",
+        "signaling": "access around dispatch key_sets node rooms timebase",
         "signaling/audit": "auditor keys witness",
         "signaling/commands": "audit serve token webhooks",
         "signaling/door": "acks feed hub link presence requests timers websocket welcome writer",
-        "signaling/http": "accounts application audit development downloading health pages problems rooms "
-        "schedule serving sessions webhooks",
+        "signaling/hours": "replies service",
+        "signaling/inbox": "preferences service teller",
+        "signaling/http": "accounts application around audit development downloading health pages problems "
+        "rooms schedule serving sessions webhooks",
         "signaling/media": "cut pool service",
         "signaling/schedule": "feeds service",
         "signaling/sessions": "changes clock service",

@@ -78,6 +78,12 @@ class PresenceNotice(msgspec.Struct, frozen=True, gc=False):
     online: bool
 
 
+class InboxNotice(msgspec.Struct, frozen=True, gc=False):
+    """A room changed in the inboxes of the addressees, and no event tells of it."""
+
+    room: str
+
+
 Notice = (
     EventNotice
     | SignalNotice
@@ -86,6 +92,7 @@ Notice = (
     | RevokedNotice
     | ConnectedNotice
     | PresenceNotice
+    | InboxNotice
 )
 
 

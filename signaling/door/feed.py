@@ -14,6 +14,7 @@ import structlog
 
 from config.settings import LimitSettings
 from protocol import errors, frames
+from protocol.base import Frame
 from protocol.codec import Subprotocol
 from protocol.errors import ProtocolError
 from relay import delivery
@@ -132,7 +133,7 @@ class Feed:
                 case _:
                     assert_never(effect)
 
-    def _send(self, frame: frames.Frame) -> None:
+    def _send(self, frame: Frame) -> None:
         self._writer.send(frame_message(frame, self._subprotocol))
 
     def _send_page(self, page: delivery.SendPage) -> None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from struct import Struct
 
+from protocol.base import Frame
 from protocol.codec import Subprotocol, encode, encode_event, server_decoder
-from protocol.frames import Frame
 from relay.bus import EventNotice
 
 _FIN_TEXT = 0x81

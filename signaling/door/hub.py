@@ -10,7 +10,7 @@ import asyncio
 import random
 import secrets
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, assert_never
 
@@ -26,7 +26,9 @@ from relay.bus import (
     Delivery,
     DirectNotice,
     EventNotice,
+    InboxNotice,
     MembershipNotice,
+    Notice,
     PresenceNotice,
     RevokedNotice,
     SignalNotice,
@@ -104,6 +106,7 @@ class Hub:
         self._closed: Counter[str] = Counter()
         self._empty = asyncio.Event()
         self._last_id = 0
+        self._watch_rooms: Callable[[Collection[str], str], None] = lambda accounts, room: None
         self.draining = False
         """Whether new connections are turned away."""
 
@@ -198,6 +201,10 @@ class Hub:
         if self._links:
             await self._empty.wait()
 
+    def on_room_changed(self, watch: Callable[[Collection[str], str], None]) -> None:
+        """Have ``watch`` told, with accounts and a room, of all that changes a room in inboxes."""
+        self._watch_rooms = watch
+
     def stats(self) -> HubStatistics:
         """For metrics."""
         return HubStatistics(len(self._links), len(self._accounts), dict(self._closed))
@@ -210,29 +217,35 @@ class Hub:
 
     def _deliver(self, deliveries: Sequence[Delivery]) -> None:
         for delivery in deliveries:
-            notice = delivery.notice
-            match notice:
-                case EventNotice():
-                    message = EventMessage(notice)
-                    for link in self._of(delivery.accounts):
-                        link.event(message)
-                case SignalNotice():
-                    signal = SignalMessage(notice.body)
-                    for link in self._of(delivery.accounts):
-                        link.signal(notice, signal)
-                case MembershipNotice():
-                    for link in self._of(delivery.accounts):
-                        link.membership(notice)
-                case RevokedNotice():
-                    self._revoked(notice)
-                case ConnectedNotice():
-                    self._connected(notice)
-                case PresenceNotice(account, online):
-                    self._presence.changed(account, online=online)
-                case DirectNotice():
-                    raise AssertionError("nothing in this version sends a DirectNotice")
-                case _:
-                    assert_never(notice)
+            self._deliver_one(delivery.accounts, delivery.notice)
+
+    def _deliver_one(self, accounts: Collection[str], notice: Notice) -> None:
+        match notice:
+            case EventNotice():
+                message = EventMessage(notice)
+                for link in self._of(accounts):
+                    link.event(message)
+                self._watch_rooms(accounts, notice.room)
+            case SignalNotice():
+                signal = SignalMessage(notice.body)
+                for link in self._of(accounts):
+                    link.signal(notice, signal)
+            case MembershipNotice():
+                for link in self._of(accounts):
+                    link.membership(notice)
+                self._watch_rooms(accounts, notice.room)
+            case InboxNotice(room):
+                self._watch_rooms(accounts, room)
+            case RevokedNotice():
+                self._revoked(notice)
+            case ConnectedNotice():
+                self._connected(notice)
+            case PresenceNotice(account, online):
+                self._presence.changed(account, online=online)
+            case DirectNotice():
+                raise AssertionError("nothing in this version sends a DirectNotice")
+            case _:
+                assert_never(notice)
 
     def _of(self, accounts: Collection[str]) -> Iterator[Link]:
         for account in accounts:

@@ -14,6 +14,7 @@ from typing import assert_never
 import structlog
 
 from protocol import errors, frames
+from protocol.base import Frame
 from protocol.codec import Subprotocol
 from protocol.errors import CloseCode, ProtocolError
 from protocol.frames import Hello, Position
@@ -225,7 +226,7 @@ class Link:
             case _:
                 assert_never(effect)
 
-    def _send(self, frame: frames.Frame) -> None:
+    def _send(self, frame: Frame) -> None:
         self._writer.send(frame_message(frame, self._subprotocol))
 
     def _reply(self, reply: frames.Ok | frames.Error) -> None:

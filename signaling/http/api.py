@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from protocol import errors
 from signaling.http import accounts, rooms, sessions, webhooks
+from signaling.http.around_api import AROUND
 from signaling.http.audit_api import AUDIT
 from signaling.http.endpoint import AnyEndpoint, Endpoint
 from signaling.http.schedule_api import SCHEDULE
@@ -202,5 +203,6 @@ ENDPOINTS: tuple[AnyEndpoint, ...] = (
         errors=(errors.NO_SUCH_DELIVERY,),
     ),
     *SCHEDULE,
+    *AROUND,
     *AUDIT,
 )

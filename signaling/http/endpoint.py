@@ -11,6 +11,7 @@ from msgspec import Struct
 from protocol.errors import ErrorKind
 from relay.store import Store
 from relay.writes import Write
+from signaling.around import Around
 from signaling.caller import Caller
 from signaling.http.pagination import PageRequest
 from signaling.rooms import Rooms
@@ -74,6 +75,7 @@ class Services:
     sessions: Sessions
     schedule: Schedule
     feeds: Feeds
+    around: Around
     timebase: Timebase
     recorder: Recorder
     webhooks: Webhooks

@@ -21,6 +21,9 @@ from signaling.http.schemas import ID_PATTERN, Problem
 
 _REFERENCE = "#/components/schemas/{name}"
 
+_SHARED = {"protocol.around"}
+"""The modules of types that bodies are made of and that the wire has, too."""
+
 _ALWAYS = (
     errors.TOKEN_MISSING,
     errors.TOKEN_MALFORMED,
@@ -159,7 +162,7 @@ def _problems(kinds: Iterable[ErrorKind]) -> dict[str, Any]:
 
 def _describe_fields(components: dict[str, Any], types: Iterable[Any]) -> None:
     """Give every field the string that stands under it in the source."""
-    modules = {one.__module__ for declared in types for one in (declared, *get_args(declared))}
+    modules = {one.__module__ for declared in types for one in (declared, *get_args(declared))} | _SHARED
     docs = field_docs(inspect.getsource(sys.modules[name]) for name in sorted(modules))
     for name, schema in components.items():
         fields = docs.get(name) or docs.get(name.partition("_")[0], {})

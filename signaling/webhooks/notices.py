@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from config.webhooks import WebhookType
 from protocol.codec import decode_body
-from protocol.events import EventBody, MemberBody, MessageBody, SessionBody
+from protocol.events import AcknowledgedBody, AutoReplyBody, EventBody, MemberBody, MessageBody, SessionBody
 from protocol.fields import EndReason, Modality, Role, SessionState
 from relay.audit_trail import Grant
 from relay.webhooks import Unreceived
@@ -144,7 +144,7 @@ def encode(notice: Notice, delivery: str) -> bytes:
 
 def _notice(body: EventBody, room: str, at_ms: int) -> Notice | None:
     match body:
-        case MessageBody():
+        case MessageBody() | AutoReplyBody() | AcknowledgedBody():
             return None
         case MemberBody(account, role, change):
             kind: WebhookType = "room.member_added" if change == "added" else "room.member_removed"

@@ -15,9 +15,10 @@ from websockets import typing
 from websockets.asyncio.server import ServerConnection, serve
 
 from protocol import codec, frames
+from protocol.base import Frame
 from protocol.codec import Subprotocol
 from protocol.events import MessageBody
-from protocol.frames import Event, Frame, Limits, RoomHead, Welcome
+from protocol.frames import Event, Limits, RoomHead, Welcome
 
 FrameT = TypeVar("FrameT", bound=Frame)
 LIMITS = Limits(262_144, 98_304, 16_384, 100, 50.0, 200, 256, 1 << 20, 25_000)

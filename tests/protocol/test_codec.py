@@ -14,10 +14,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from protocol import codec, errors
+from protocol.base import Frame
 from protocol.codec import Decoder, Subprotocol
 from protocol.errors import ProtocolError
 from protocol.events import MessageBody
-from protocol.frames import ClientFrame, Event, Frame, MessageSend, RoomGet
+from protocol.frames import ClientFrame, Event, MessageSend, RoomGet
 from tests.strategies import client_frames, event_bodies, server_frames
 
 MSGPACK, JSON = Subprotocol.MSGPACK, Subprotocol.JSON

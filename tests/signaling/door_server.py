@@ -12,7 +12,7 @@ from typing import Any
 
 from aiohttp import web
 
-from config.settings import LimitSettings, ServerSettings, TokenSettings
+from config.settings import LimitSettings, ReplySettings, ServerSettings, TokenSettings
 from protocol import errors
 from protocol.errors import ProtocolError
 from protocol.fields import Role
@@ -21,6 +21,7 @@ from protocol.tokens import Claims, mint
 from relay.bus.local import LocalBus
 from relay.sqlite.store import SqliteStore
 from signaling.access import Access
+from signaling.around import Around
 from signaling.audit.origin import Origin
 from signaling.caller import Caller
 from signaling.dispatch import Dispatcher
@@ -101,6 +102,7 @@ class DoorServer:
         limits: LimitSettings = GENEROUS,
         tokens: TokenSettings | None = None,
         server: ServerSettings | None = None,
+        replies: ReplySettings | None = None,
     ) -> None:
         self.limits = limits
         self.timebase = Timebase()
@@ -112,8 +114,11 @@ class DoorServer:
         settings = tokens or TokenSettings(keys={KEY: SECRET})
         self.key_sets = KeySets(settings.jwks, floor_seconds=0.0)
         self.access = Access(settings, self.store, self.key_sets, self.timebase, self)
+        self.around = Around.wired(
+            self.store, self.rooms, self.bus, self.hub, self.timebase, replies or ReplySettings()
+        )
         dispatcher = Dispatcher(
-            self.rooms, self.hub, self.sessions, self.media, self.access, self.timebase, self
+            self.rooms, self.hub, self.sessions, self.media, self.access, self.around, self.timebase, self
         )
         shared = Shared(
             limits, self.store, self.hub, self.access, dispatcher, self.timebase, Acks(self.store)
@@ -148,6 +153,7 @@ class DoorServer:
         await self.hub.close_all(errors.DRAIN, 1.0)
         await self._runner.cleanup()
         await self.door.stop()
+        await self.around.teller.stop()
         await self.hub.stop()
         await self.store.close()
 

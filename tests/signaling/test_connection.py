@@ -13,9 +13,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from config.settings import LimitSettings
 from protocol import errors
+from protocol.base import Frame, Request
 from protocol.codec import Subprotocol, client_decoder, encode
 from protocol.errors import ProtocolError
-from protocol.frames import Ack, Frame, Hello, MessageSend, Pong, Request, SignalSend, TimeGet
+from protocol.frames import Ack, Hello, MessageSend, Pong, SignalSend, TimeGet
 from protocol.signals import Opaque
 from signaling.door.connection import (
     PING_JITTER,

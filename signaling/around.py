@@ -1,0 +1,72 @@
+"""What there is around sessions, as one part of a node, asked by the dispatcher and over HTTP."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import assert_never
+
+from config.settings import ReplySettings
+from protocol.around import (
+    AroundRequest,
+    AroundResult,
+    HoursGet,
+    HoursSet,
+    InboxGet,
+    PreferencesGet,
+    PreferencesSet,
+    UrgentAcknowledge,
+)
+from relay.bus import Bus
+from relay.store import Store
+from signaling.caller import Caller
+from signaling.door.hub import Hub
+from signaling.hours.replies import Replies
+from signaling.hours.service import HoursService
+from signaling.inbox.preferences import Preferences
+from signaling.inbox.service import InboxService
+from signaling.inbox.teller import InboxTeller
+from signaling.sessions.ports import Ledger
+from signaling.timebase import Timebase
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """The parts, wired."""
+
+    inbox: InboxService
+    teller: InboxTeller
+    hours: HoursService
+    replies: Replies
+    preferences: Preferences
+
+    @classmethod
+    def wired(
+        cls, store: Store, ledger: Ledger, bus: Bus, hub: Hub, timebase: Timebase, settings: ReplySettings
+    ) -> Around:
+        """All of it for one node. The hub tells the inboxes what changes from here on."""
+        hours = HoursService(store, timebase)
+        inbox = InboxService(store, ledger, bus, hours, timebase)
+        teller = InboxTeller(inbox.entries, hub.signal_connection)
+        hub.on_room_changed(teller.changed)
+        replies = Replies(store, ledger, hours, timebase, settings)
+        return cls(inbox, teller, hours, replies, Preferences(store))
+
+    async def perform(self, caller: Caller, request: AroundRequest) -> AroundResult | None:
+        """The result of a request; raises :exc:`ProtocolError`, or :exc:`relay.errors.StoreError`."""
+        match request:
+            case InboxGet():
+                self.teller.watch(caller)  # first, so that nothing that changes meanwhile is missed
+                return await self.inbox.get(caller, request)
+            case HoursGet():
+                return await self.hours.get(caller)
+            case HoursSet(hours=hours):
+                return await self.hours.set(caller, hours)
+            case PreferencesGet():
+                return await self.preferences.get(caller)
+            case PreferencesSet(typing=typing, receipts=receipts):
+                return await self.preferences.set(caller, typing=typing, receipts=receipts)
+            case UrgentAcknowledge(room=room, offset=offset):
+                await self.inbox.acknowledge(caller, room, offset)
+                return None
+            case _:
+                assert_never(request)

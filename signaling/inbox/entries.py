@@ -1,0 +1,63 @@
+"""What an inbox shows of a room, and in which order. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import cast
+
+from protocol.around import InboxEntry, NextSession, Unanswered, UrgentMessage
+from protocol.fields import Role
+from relay import rows
+from relay.inbox import InboxRoom
+from signaling.sessions.session import from_row
+
+
+def entry_of(room: InboxRoom, account: str, online: Collection[str]) -> InboxEntry:
+    """A room as ``account`` sees it; ``online`` are accounts that are connected."""
+    waiting = room.unanswered
+    others = [member.account for member in room.members if member.account != account]
+    return InboxEntry(
+        room=room.room,
+        role=cast(Role, room.role),
+        epoch=room.log.epoch,
+        head=room.log.head,
+        read=room.read,
+        unread=room.unread,
+        unanswered=Unanswered(waiting.offset, waiting.at_ms) if waiting else None,
+        urgent=tuple(UrgentMessage(one.offset, one.at_ms, one.sender) for one in room.flagged),
+        session=_next(room.upcoming, account),
+        online=tuple(one for one in others if one in online),
+    )
+
+
+def ordered(rooms: Sequence[InboxRoom]) -> list[InboxRoom]:
+    """Rooms as they want attention: urgent, unanswered, unread, the rest; what waits longest goes first."""
+    return sorted(rooms, key=_attention)
+
+
+def page(rooms: Sequence[InboxRoom], after: str | None, limit: int) -> tuple[Sequence[InboxRoom], bool]:
+    """The rooms behind ``after`` as the order is now, and whether more follow.
+
+    A room that is there no more begins anew: better to tell of a room twice than not at all.
+    """
+    names = [room.room for room in rooms]
+    start = names.index(after) + 1 if after in names else 0
+    return rooms[start : start + limit], start + limit < len(rooms)
+
+
+def _attention(room: InboxRoom) -> tuple[int, int, str]:
+    if room.flagged:
+        return 0, room.flagged[0].at_ms, room.room
+    if room.unanswered:
+        return 1, room.unanswered.at_ms, room.room
+    return (2 if room.unread else 3), 0, room.room
+
+
+def _next(upcoming: Sequence[rows.Session], account: str) -> NextSession | None:
+    for row in upcoming:
+        session = from_row(row)
+        if session.invites(account):
+            return NextSession(
+                session.id, session.state, session.modality, session.starts_ms, session.agreed_end_ms
+            )
+    return None
