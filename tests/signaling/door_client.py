@@ -13,6 +13,8 @@ import msgpack
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from tests.signaling.waiting import PATIENCE_SECONDS
+
 Frame = dict[str, Any]
 MSGPACK, JSON = "rapport.v1.msgpack", "rapport.v1.json"
 
@@ -32,7 +34,7 @@ class DoorClient:
 
     async def receive(self) -> Frame:
         """The next frame from the socket."""
-        data = await asyncio.wait_for(self.socket.recv(), 10)
+        data = await asyncio.wait_for(self.socket.recv(), PATIENCE_SECONDS)
         frame: Frame = json.loads(data) if self.json else msgpack.unpackb(data)
         return frame
 

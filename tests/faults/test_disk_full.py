@@ -1,0 +1,93 @@
+"""A disk that fills up under the server: messages are refused, everything else goes on, and it recovers."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from tests.faults.processes import Server, server, token
+from tests.signaling.door_client import DoorClient, door_client
+
+DATA = bytes(64 * 1024)
+SMALL = "8m"
+
+
+@contextmanager
+def small_disk(folder: Path) -> Iterator[bool]:
+    """A file system in memory of a few MiB; whether this system lets us have one."""
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={SMALL}", "tmpfs", str(folder)]
+    mounted = subprocess.run(mount, capture_output=True, check=False).returncode == 0
+    try:
+        yield mounted
+    finally:
+        if mounted:
+            subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def fill_up(one: Server, mounted: bool) -> Callable[[], object]:
+    """Leave the server a little space; how to give it back what was taken."""
+    if mounted:
+        ballast = one.folder / "ballast"
+        with ballast.open("wb") as file:
+            for _ in range(100):
+                try:
+                    file.write(bytes(256 * 1024))
+                    file.flush()
+                except OSError:
+                    break
+        os.truncate(ballast, max(0, ballast.stat().st_size - 1024 * 1024))
+        return ballast.unlink
+    assert one.process is not None
+    pid = one.process.pid
+    largest = max(file.stat().st_size for file in one.folder.iterdir() if file.is_file())
+    before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (largest + 1024 * 1024, before[1]))
+    return partial(resource.prlimit, pid, resource.RLIMIT_FSIZE, before)
+
+
+async def send_until_refused(client: DoorClient) -> tuple[list[int], str]:
+    """The offsets of the messages that were stored, and the name of the refusal that followed."""
+    offsets: list[int] = []
+    while len(offsets) < 500:
+        reply = await client.message("r", DATA)
+        if reply["op"] == "error":
+            assert reply["temporary"]
+            assert reply["retry_after_ms"] > 0
+            return offsets, reply["name"]
+        offsets.append(reply["result"]["offset"])
+    raise AssertionError("the disk did not fill up")
+
+
+async def test_a_full_disk_refuses_messages_until_there_is_space(tmp_path: Path) -> None:
+    limits = {"LIMITS_REQUESTS_BURST": "100000", "LIMITS_ACCOUNT_REQUESTS_BURST": "100000"}
+    with small_disk(tmp_path / "disk") as mounted:
+        async with (
+            server(tmp_path / "disk", **limits) as one,
+            door_client(one.connect) as anna,
+            door_client(one.connect) as ben,
+        ):
+            await one.room("r")
+            await anna.hello(token("anna", "therapist"))
+            await ben.hello(token("ben", "client"))
+            make_space = fill_up(one, mounted)
+            stored, name = await send_until_refused(anna)
+            # A limit on the size of files, unlike a full disk, is a failure like any other to SQLite.
+            assert name == ("store_full" if mounted else "internal")
+            assert (await ben.request("time.get"))["op"] == "ok"
+            assert (await ben.request("room.history", room="r", limit=1))["op"] == "ok"
+            make_space()
+            again = await anna.message("r", b"there is space again")
+            assert again["op"] == "ok", again
+            offsets: list[int] = []
+            while not offsets or offsets[-1] < again["result"]["offset"]:
+                (event,) = await ben.events("r", 1)
+                offsets.append(event["offset"])
+                await ben.ack(event)
+            assert offsets == list(range(1, len(offsets) + 1))
+            assert set(stored) <= set(offsets)
