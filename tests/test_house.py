@@ -30,7 +30,7 @@ SHELLS = frozenset(
         "signaling": "access around dispatch key_sets node rooms timebase",
         "signaling/audit": "auditor keys witness",
         "signaling/commands": "audit serve token webhooks",
-        "signaling/door": "acks feed hub link presence requests timers websocket welcome writer",
+        "signaling/door": "acks feed hub link presence requests timers watch websocket welcome writer",
         "signaling/hours": "replies service",
         "signaling/inbox": "preferences service teller",
         "signaling/http": "accounts application around audit development downloading health pages problems "

@@ -92,6 +92,10 @@ class Feed:
         else:
             self._follow(effects)
 
+    def observed(self, log: RoomHead) -> None:
+        """The store was asked how far a log reaches: what was missed is read from it."""
+        self._follow(self._delivery.observed(log))
+
     def acknowledged(self, ack: frames.Ack) -> ProtocolError | None:
         """The device has persisted a room up to an offset; an error if that was never sent to it."""
         effects = self._delivery.acked(ack.room, ack.epoch, ack.offset)

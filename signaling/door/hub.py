@@ -10,7 +10,7 @@ import asyncio
 import random
 import secrets
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence, Set
 from dataclasses import dataclass
 from typing import Protocol, assert_never
 
@@ -33,6 +33,7 @@ from relay.bus import (
     RevokedNotice,
     SignalNotice,
 )
+from relay.rows import RoomHead
 from relay.store import Store
 from signaling.door.framing import EventMessage, SignalMessage
 from signaling.door.limits import TokenBucket
@@ -51,8 +52,15 @@ class Link(Protocol):
     def device(self) -> str | None:
         """Whose it is; None before its ``hello``."""
 
+    @property
+    def rooms(self) -> Set[str]:
+        """The rooms whose events it is to get."""
+
     def event(self, message: EventMessage) -> None:
         """An event of a room of its account was committed."""
+
+    def observed(self, log: RoomHead) -> None:
+        """The store was asked how far the log of one of its rooms reaches."""
 
     def signal(self, notice: SignalNotice, message: SignalMessage) -> None:
         """Somebody signalled."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import assert_never
 
 import structlog
@@ -21,6 +21,7 @@ from protocol.frames import Hello, Position
 from protocol.tokens import Claims
 from relay.bus import MembershipNotice, SignalNotice
 from relay.errors import StoreError
+from relay.rows import RoomHead
 from signaling.caller import Caller
 from signaling.door.connection import (
     Acknowledge,
@@ -174,6 +175,16 @@ class Link:
         """An event of a room of the account was committed."""
         if self._feed is not None and (self._only is None or self._only == message.notice.room):
             self._feed.published(message)
+
+    @property
+    def rooms(self) -> Set[str]:
+        """The rooms whose events this connection is to get."""
+        return self._rooms.keys()
+
+    def observed(self, log: RoomHead) -> None:
+        """The store was asked how far the log of a room reaches."""
+        if self._feed is not None:
+            self._feed.observed(log)
 
     def signal(self, notice: SignalNotice, message: SignalMessage) -> None:
         """Somebody signalled in a room."""

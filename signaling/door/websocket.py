@@ -22,13 +22,11 @@ from signaling.door import framing
 from signaling.door.hub import Hub
 from signaling.door.link import Link
 from signaling.door.shared import Shared
+from signaling.door.watch import Watch
 from signaling.door.writer import high_water
 
 LINGER_SECONDS = 2.0
 """How long after our close frame the peer has to read it and close its side."""
-
-STALL_CHECKS = 4
-"""How often within the time allowed a stalled socket is looked for."""
 
 
 class _Response(web.WebSocketResponse):
@@ -90,7 +88,7 @@ class Door:
         self._shared = shared
         self._origins = frozenset(settings.trusted_origins)
         self._own_host = urlsplit(settings.public_url).netloc if settings.public_url else None
-        self._watch: asyncio.Task[None] | None = None
+        self._watch = Watch(shared.hub, shared.store, shared.limits)
 
     @property
     def hub(self) -> Hub:
@@ -99,13 +97,11 @@ class Door:
 
     async def start(self) -> None:
         """Begin to look after connections."""
-        self._watch = asyncio.get_running_loop().create_task(self._watch_progress())
+        self._watch.start()
 
     async def stop(self) -> None:
         """Stop looking after connections, which are closed before, and write the cursors that wait."""
-        if self._watch is not None:
-            self._watch.cancel()
-            await asyncio.wait([self._watch])
+        await self._watch.stop()
         self._shared.timers.stop()
         await self._shared.acks.flush()
 
@@ -139,13 +135,6 @@ class Door:
         finally:
             wire.close()
             await link.closed()
-
-    async def _watch_progress(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            await asyncio.sleep(self._shared.limits.stall_seconds / STALL_CHECKS)
-            for link in self._shared.hub.links():
-                link.check_progress(loop.time())
 
     def _check_origin(self, request: web.Request) -> None:
         """Browsers name the page's origin (RFC 6454); others may leave it out, and need a token anyway."""

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from protocol.codec import encode_body
 from protocol.events import MemberBody
 from protocol.signals import Reoffer
-from relay.writes import Trim
+from relay.writes import Append, Trim
 from tests.signaling.door_client import JSON, DoorClient, Frame, door_client, new_mid
 from tests.signaling.door_server import DoorServer, door_server
 from tests.signaling.waiting import until
@@ -291,6 +292,19 @@ async def test_pings_carry_the_heads_of_what_is_not_acknowledged(tmp_path: Path)
         await ben.events("r", 2)
         pings = [await ben.op("ping") for _ in range(2)]
         assert pings[-1]["heads"] == {"r": 2}
+
+
+async def test_what_the_bus_has_lost_comes_with_the_next_look_at_the_heads(tmp_path: Path) -> None:
+    async with door_server(tmp_path / "s.db", ping_seconds=0.2) as server, door_client(server.url) as ben:
+        await server.room("r", "ann", "ben")
+        await come(ben, server, "ben")
+        await ben.events("r", 2)
+        quiet = Append("r", None, None, None, encode_body(MemberBody("x", "guest", "added")), 1)
+        await server.store.commit(quiet)  # and nobody is told
+        assert (await ben.events("r", 1))[0]["offset"] == 3
+        await server.store.commit(quiet)
+        await server.rooms.append("r", MemberBody("y", "guest", "added"))
+        assert [event["offset"] for event in await ben.events("r", 2)] == [4, 5]
 
 
 async def test_two_devices_each_have_their_own_place(server: DoorServer) -> None:
