@@ -86,7 +86,6 @@ class Worker(asyncio.Protocol):
         self._tick()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._loop.remove_reader(self._sock.fileno())
         self.closed.set()
 
     def data_received(self, data: bytes) -> None:
@@ -178,6 +177,7 @@ async def serve(options: control.WorkerOptions, channel: socket.socket) -> None:
         # What exists now lives as long as the process: the collector need not look at it again.
         gc.freeze()
         await worker.closed.wait()
+        loop.remove_reader(sock.fileno())
         transport.close()
 
 

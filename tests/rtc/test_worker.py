@@ -139,9 +139,13 @@ async def test_a_stopped_process_is_killed(monkeypatch: pytest.MonkeyPatch) -> N
     assert watched.deaths == 0
 
 
-async def test_sigterm_ends_it(watched: Watched) -> None:
+async def test_sigterm_ends_it_without_a_word(capfd: pytest.CaptureFixture[str]) -> None:
+    watched = Watched()
+    await watched.worker.start()
     os.kill(watched.worker.pid, signal.SIGTERM)
     await asyncio.wait_for(watched.died.wait(), 10)
+    await watched.worker.stop()
+    assert capfd.readouterr() == ("", "")
 
 
 async def test_a_port_in_use_is_told() -> None:
