@@ -48,6 +48,12 @@ def waiting_bytes(link: Link) -> int:
     return writer.outbox.size + writer._wire.buffered()
 
 
+def masked(frame: Frame) -> bytes:
+    """A short frame as a client's WebSocket message."""
+    payload: bytes = msgpack.packb(frame)
+    return struct.pack("!BB", 0x82, 0x80 | len(payload)) + bytes(4) + payload
+
+
 async def fill(server: DoorServer, client: DoorClient, count: int, size: int) -> None:
     """Send messages into the room, a few at a time."""
     for number in range(count):
@@ -152,6 +158,54 @@ async def _ask_for_history(client: DoorClient, count: int) -> None:
         await client.send({"op": "room.history", "id": number, "room": "r"})
 
 
+async def test_replies_to_a_flood_that_reads_nothing_are_bounded(tmp_path: Path) -> None:
+    async with (
+        door_server(
+            tmp_path / "s.db", send_buffer=SMALL, stall_seconds=60.0, outbox_bytes=64 * 1024
+        ) as server,
+        door_client(server.url) as ann,
+        slow_client(server) as ben,
+    ):
+        await ann.hello(server.token("ann"))
+        link = link_of(server, await ben.hello(server.token("ben")))
+        ben.socket.transport.pause_reading()
+        ben.socket.transport.write(masked({"op": "time.get", "id": 1}) * 20_000)
+        most = 0
+        for _ in range(200):
+            await ann.request("time.get")
+            most = max(most, waiting_bytes(link))
+        assert 32 * 1024 < most <= 80 * 1024
+        ben.socket.transport.resume_reading()
+        for _ in range(20_000):
+            assert (await ben.op("ok"))["id"] == 1
+
+
+async def test_events_wait_in_the_store_while_replies_fill_the_outbox(tmp_path: Path) -> None:
+    async with door_server(
+        tmp_path / "s.db", send_buffer=SMALL, stall_seconds=60.0, outbox_bytes=256 * 1024
+    ) as server:
+        await server.room("r", "ann", "ben")
+        async with door_client(server.url) as ann, slow_client(server) as ben:
+            await ann.hello(server.token("ann"))
+            await fill(server, ann, 5, 50 * 1024)
+            start = {"epoch": server.store.epoch, "offset": 7}
+            link = link_of(server, await ben.hello(server.token("ben"), rooms={"r": start}))
+            ben.socket.transport.pause_reading()
+            await _ask_for_history(ben, 3)
+            while not link._writer.over:
+                await ann.request("time.get")
+            before = waiting_bytes(link)
+            await fill(server, ann, 40, 4 * 1024)
+            assert waiting_bytes(link) <= before + 16 * 1024
+            ben.socket.transport.resume_reading()
+            offsets: list[int] = []
+            while len(offsets) < 40:
+                (event,) = await ben.events("r", 1)
+                offsets.append(event["offset"])
+                await ben.ack(event)
+            assert offsets == list(range(8, 48))
+
+
 async def test_a_flood_of_one_leaves_the_others_alone(tmp_path: Path) -> None:
     limits: dict[str, Any] = {"requests_per_second": 50.0, "requests_burst": 200}
     async with door_server(tmp_path / "s.db", **limits) as server:
@@ -159,9 +213,7 @@ async def test_a_flood_of_one_leaves_the_others_alone(tmp_path: Path) -> None:
         async with door_client(server.url) as flood, door_client(server.url) as ben:
             await flood.hello(server.token("ann"))
             await ben.hello(server.token("ben"))
-            payload = msgpack.packb({"op": "time.get", "id": 1})
-            frame = struct.pack("!BB", 0x82, 0x80 | len(payload)) + bytes(4) + payload
-            flood.socket.transport.write(frame * 20_000)
+            flood.socket.transport.write(masked({"op": "time.get", "id": 1}) * 20_000)
             assert (await ben.request("time.get"))["op"] == "ok"
             assert await flood.close_code() == 4006
             assert (await ben.request("time.get"))["op"] == "ok"

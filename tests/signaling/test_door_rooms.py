@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ import pytest
 from protocol.codec import encode_body
 from protocol.events import MemberBody
 from protocol.signals import Reoffer
+from relay.rows import Cursor
 from relay.writes import Append, Trim
 from tests.signaling.door_client import JSON, DoorClient, Frame, door_client, new_mid
 from tests.signaling.door_server import DoorServer, door_server
@@ -369,6 +370,32 @@ async def test_who_is_removed_and_added_again_starts_anew(server: DoorServer) ->
             elif frame["op"] == "event":
                 offsets.append(frame["offset"])
         assert (offsets, removals) == ([0, 1, 2, 3, 4, 5, 6], 2)
+
+
+async def test_changes_during_the_hello_are_not_missed(server: DoorServer) -> None:
+    await server.room("s", "ann", "ben")
+    reading, go_on = asyncio.Event(), asyncio.Event()
+    cursors = server.store.cursors
+
+    async def slow_cursors(account: str, device: str) -> Mapping[str, Cursor]:
+        reading.set()  # the rooms have been read
+        await go_on.wait()
+        return await cursors(account, device)
+
+    server.store.cursors = slow_cursors  # type: ignore[method-assign]
+    async with door_client(server.url) as ben:
+        greeting = asyncio.create_task(ben.hello(server.token("ben")))
+        await reading.wait()
+        await server.rooms.remove_member("r", "ben")
+        await server.rooms.create("t", b"", [("ben", "client")])
+        await server.rooms.append("s", MemberBody("x", "guest", "added"))
+        go_on.set()
+        assert {room["room"] for room in (await greeting)["rooms"]} == {"r", "s"}
+        assert (await ben.op("removed"))["room"] == "r"
+        assert [event["offset"] for event in await ben.events("s", 3)] == [1, 2, 3]
+        assert [event["offset"] for event in await ben.events("t", 1)] == [1]
+        await ben.request("time.get")
+        assert not [frame for frame in ben.seen if frame["op"] == "event" and frame["offset"] > 2]
 
 
 async def test_a_device_that_asks_for_a_room_it_is_not_in_is_told(server: DoorServer) -> None:
