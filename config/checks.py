@@ -13,6 +13,9 @@ from urllib.parse import SplitResult, urlsplit
 MIN_SECRET_BYTES = 32
 """RFC 7518, 3.2: an HS256 key is at least as long as its hash."""
 
+MAX_CUES = 16
+"""Cues before one end of a session."""
+
 _KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _HOST = re.compile(r"[A-Za-z0-9._-]{1,253}")
 
@@ -55,6 +58,17 @@ def addresses(values: tuple[str, ...]) -> str | None:
     if all(_is_address(value) and not is_unspecified(value) for value in values):
         return None
     return "must be IP addresses that clients can reach, such as 203.0.113.7"
+
+
+def minutes(values: tuple[str, ...]) -> str | None:
+    """At most 16 numbers of minutes within a day, each once."""
+    try:
+        numbers = {float(value) for value in values}
+    except ValueError:
+        return "must be numbers of minutes"
+    if len(numbers) == len(values) <= MAX_CUES and all(0 <= number <= 1440 for number in numbers):
+        return None
+    return f"must be at most {MAX_CUES} different numbers from 0 to 1,440"
 
 
 def web_url(value: str) -> str | None:

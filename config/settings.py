@@ -143,6 +143,23 @@ class SessionSettings:
     grace_seconds: float = setting(
         90.0, "Absence that is bridged and not counted as leaving.", between=(0, 3600)
     )
+    overrun_minutes: float = setting(
+        15.0, "How long after its agreed end a session ends for all; 0: at the agreed end.", between=(0, 1440)
+    )
+    waiting_room: Literal["everyone", "guests", "nobody"] = setting(
+        "everyone", "Who waits to be admitted: all but therapists, all but therapists and clients, or nobody."
+    )
+    cues_to: Literal["therapists", "everyone", "nobody"] = setting(
+        "therapists", "Who is told how much of a session is left."
+    )
+    cue_minutes: tuple[str, ...] = setting(
+        ("10", "5", "0"), "How long before the agreed end they are told.", check=checks.minutes
+    )
+    cap_cue_minutes: tuple[str, ...] = setting(
+        ("5", "1"),
+        "How long before the end for all they are told, once the agreed end has passed.",
+        check=checks.minutes,
+    )
     min_minutes: float = setting(5.0, "Shortest length of a session.", between=(0.05, 1440))
     max_minutes: float = setting(240.0, "Longest length of a session.", between=(0.05, 1440))
     max_ahead_days: int = setting(400, "How far ahead a session may be scheduled.", between=(1, 3660))

@@ -15,8 +15,8 @@ _ROOT = DOCS.parent
 
 
 def _wire_sources() -> list[str]:
-    names = ("base.py", "frames.py", "around.py", "events.py", "signals.py")
-    return [(_ROOT / "protocol" / name).read_text("utf-8") for name in names]
+    names = ("base", "frames", "sessions", "around", "events", "signals")
+    return [(_ROOT / "protocol" / f"{name}.py").read_text("utf-8") for name in names]
 
 
 def _sessions() -> str:

@@ -33,8 +33,9 @@ class BackEnd:
         return room
 
     async def create_session(self, room: str, modality: Modality, length_seconds: int) -> str:
-        """A session that starts now, for all members of the room: its id."""
-        body = {"modality": modality, "length_seconds": length_seconds}
+        """A session that starts now, for all members of the room, without waiting room or overrun: its id."""
+        policy = {"waiting_room": "nobody", "hard_end": True}
+        body = {"modality": modality, "length_seconds": length_seconds, "policy": policy}
         session: str = (await self._post(f"/v1/rooms/{room}/sessions", body, {"session": str}))["session"]
         return session
 

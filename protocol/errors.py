@@ -289,6 +289,64 @@ SESSION_FULL = _kind(
     "as many people as allowed are in the session already",
     "raise `media.max_participants`, up to 8",
 )
+NOT_ADMITTED = _kind(
+    1310,
+    "not_admitted",
+    409,
+    "this account waits to be admitted to a session; until then the session and its room stand still for it",
+    "wait for the `admission` signal, or leave the waiting room",
+    temporary=True,
+)
+NOT_WAITING = _kind(
+    1311,
+    "not_waiting",
+    409,
+    "this account is not where the request takes it to be: in the waiting room, or in the session",
+    "somebody else may have acted first: read the session again",
+)
+CONSENT_REQUIRED = _kind(
+    1312,
+    "consent_required",
+    403,
+    "the session can be joined only with consents that this account has not given",
+    "`detail` names them by kind and version; send `session.consent` for each",
+)
+NO_SUCH_CONSENT = _kind(
+    1313,
+    "no_such_consent",
+    404,
+    "the session does not ask for a consent of this kind and version",
+    "take kind and version from the session's `consents`",
+)
+NOT_OBSERVABLE = _kind(
+    1314,
+    "not_observable",
+    409,
+    "not everyone in the session has consented to being observed",
+    "join again once everyone has",
+    temporary=True,
+)
+NO_SUCH_PROPOSAL = _kind(
+    1315,
+    "no_such_proposal",
+    409,
+    "this modality is not what someone else has proposed",
+    "read the session again; a newer proposal takes the place of an older one",
+)
+SESSION_BEGUN = _kind(
+    1316,
+    "session_begun",
+    409,
+    "a session that has begun cannot be moved",
+    "extend it or end it, or schedule another one",
+)
+TOO_MANY_CHANGES = _kind(
+    1317,
+    "too_many_changes",
+    409,
+    "people have come, gone or changed things in this session as often as is kept of one session",
+    "stay as it is until the session ends",
+)
 
 # Scheduling.
 NO_SUCH_ZONE = _kind(

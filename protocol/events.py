@@ -51,18 +51,24 @@ class MemberBody(_Body, frozen=True, tag="member"):
 
 
 class SessionBody(_Body, frozen=True, tag="session"):
-    """A session of the room came into another state, or someone came or went."""
+    """A session of the room came into another state, or something about it changed.
+
+    Who comes and goes is not in the log: those inside are told by the ``countdown`` signal.
+    """
 
     session: SessionId
     """Which session."""
     change: Literal[
         "scheduled",
+        "moved",
         "opened",
-        "joined",
-        "left",
         "live",
-        "overrun",
+        "late",
         "modality",
+        "extended",
+        "urgent",
+        "urgent_cleared",
+        "overrun",
         "ended",
         "cancelled",
         "no_show",
@@ -77,11 +83,13 @@ class SessionBody(_Body, frozen=True, tag="session"):
     ends_ms: Milliseconds
     """The end agreed."""
     account: AccountId | None = None
-    """Who came, went or changed it; none when the clock did."""
+    """Who changed it; none when the clock or a back end did."""
     reason: EndReason | None = None
     """Why it is over, when it is."""
     due_ms: Milliseconds | None = None
     """When a change by the clock was due; the event's own time is when it was carried out."""
+    minutes: int | None = None
+    """By how much it was extended, or how late someone will be."""
 
 
 class AutoReplyBody(_Body, frozen=True, tag="auto_reply"):

@@ -35,6 +35,12 @@ MessageId: TypeAlias = UUID
 """A UUIDv7 (RFC 9562, 5.7) made by the sending device, once for each durable request."""
 
 Role: TypeAlias = Literal["therapist", "client", "guest", "operator"]
+SessionRole: TypeAlias = Literal["therapist", "client", "guest", "interpreter", "observer"]
+"""As what someone takes part in a session."""
+
+Place: TypeAlias = Literal["outside", "waiting", "inside"]
+"""Where an account is, seen from a session: not in it, in its waiting room, or admitted."""
+
 Modality: TypeAlias = Literal["video", "audio", "chat"]
 SessionState: TypeAlias = Literal["scheduled", "open", "live", "overrun", "ended", "cancelled", "no_show"]
 EndReason: TypeAlias = Literal["completed", "cap", "left", "no_show", "cancelled", "operator"]

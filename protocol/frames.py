@@ -17,18 +17,16 @@ from protocol.events import EventBody
 from protocol.fields import (
     AccountId,
     DeviceId,
-    EndReason,
     Epoch,
     MessageId,
     Milliseconds,
-    Modality,
     Offset,
     RequestId,
     Role,
     RoomId,
     SessionId,
-    SessionState,
 )
+from protocol.sessions import SessionExtended, SessionRequest, SessionView
 from protocol.signals import ClientSignal, SignalBody
 
 VERSION = 1
@@ -143,39 +141,11 @@ class SignalSend(Request, frozen=True, tag="signal.send"):
     """What to tell."""
 
 
-class SessionGet(Request, frozen=True, tag="session.get"):
-    """How does a session stand?"""
-
-    session: SessionId
-    """Which session."""
-
-
-class SessionJoin(Request, frozen=True, tag="session.join"):
-    """Come into a session with this connection. Joining again is the same as having joined."""
-
-    session: SessionId
-    """Which session."""
-
-
-class SessionLeave(Request, frozen=True, tag="session.leave"):
-    """Go out of a session; the session itself goes on."""
-
-    session: SessionId
-    """Which session."""
-
-
-class SessionEnd(Request, frozen=True, tag="session.end"):
-    """End a session for everyone, now. For therapists."""
-
-    session: SessionId
-    """Which session."""
-
-
 class MediaOffer(Request, frozen=True, tag="media.offer"):
     """An SDP offer of this participant's one peer connection; the reply carries the answer."""
 
     session: SessionId
-    """Which session; it must have been joined on this connection."""
+    """Which session; this connection must be inside."""
     sdp: Annotated[str, Meta(min_length=1, max_length=65536)]
     """The offer, complete, as of ``setLocalDescription``. No candidates are needed."""
 
@@ -380,37 +350,6 @@ class History(Struct, frozen=True, tag_field="of", tag="room.history"):
     """Oldest first."""
 
 
-class SessionView(Struct, frozen=True, tag_field="of", tag="session", omit_defaults=True):
-    """A session as one of its participants sees it."""
-
-    session: SessionId
-    """Which session."""
-    room: RoomId
-    """The room it belongs to."""
-    state: SessionState
-    """Its state."""
-    modality: Modality
-    """Its modality now."""
-    starts_ms: Milliseconds
-    """The start agreed."""
-    opens_ms: Milliseconds
-    """When the join window opens."""
-    agreed_end_ms: Milliseconds
-    """The end agreed."""
-    cap_ms: Milliseconds
-    """When it ends for all, whatever they do."""
-    server_now_ms: Milliseconds
-    """The server's time, for the countdown."""
-    present: tuple[AccountId, ...] = ()
-    """Who is in it now."""
-    live_ms: Milliseconds | None = None
-    """When it became live."""
-    ended_ms: Milliseconds | None = None
-    """When it was over."""
-    reason: EndReason | None = None
-    """Why it was over."""
-
-
 class Answer(Struct, frozen=True, tag_field="of", tag="media.offer"):
     """The answer to an SDP offer."""
 
@@ -434,7 +373,9 @@ class Refreshed(Struct, frozen=True, tag_field="of", tag="token.refresh"):
     """When it runs out."""
 
 
-Result: TypeAlias = Sent | Room | History | SessionView | Answer | Time | Refreshed | AroundResult
+Result: TypeAlias = (
+    Sent | Room | History | SessionView | SessionExtended | Answer | Time | Refreshed | AroundResult
+)
 
 
 class Ok(Frame, frozen=True, tag="ok"):
@@ -473,10 +414,7 @@ AnyRequest: TypeAlias = (
     | RoomRead
     | MessageSend
     | SignalSend
-    | SessionGet
-    | SessionJoin
-    | SessionLeave
-    | SessionEnd
+    | SessionRequest
     | MediaOffer
     | MediaLeave
     | AroundRequest

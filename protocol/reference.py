@@ -28,6 +28,7 @@ from protocol.around import (
 from protocol.events import EventBody
 from protocol.fields import MAX_SAFE_INTEGER
 from protocol.frames import AnyRequest, ClientFrame, Limits, Member, Position, Result, RoomHead, ServerFrame
+from protocol.sessions import ConsentTerm, Lateness, Proposal, Waiter
 from protocol.signals import SignalBody
 
 Docs = Mapping[str, Mapping[str, str]]
@@ -72,6 +73,10 @@ _PARTS = (
     Limits,
     RoomHead,
     Member,
+    Waiter,
+    Proposal,
+    Lateness,
+    ConsentTerm,
     InboxEntry,
     Unanswered,
     UrgentMessage,

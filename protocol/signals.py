@@ -11,7 +11,17 @@ from typing import Literal, TypeAlias
 from msgspec import Struct
 
 from protocol.around import InboxEntry
-from protocol.fields import AccountId, Epoch, Milliseconds, Modality, Offset, SessionId, SessionState
+from protocol.fields import (
+    AccountId,
+    Epoch,
+    Milliseconds,
+    Modality,
+    Offset,
+    SessionId,
+    SessionRole,
+    SessionState,
+)
+from protocol.sessions import Proposal, Waiter
 
 
 class _Signal(Struct, frozen=True, gc=False, tag_field="kind", omit_defaults=True):
@@ -56,7 +66,10 @@ class InboxChange(_Signal, frozen=True, tag="inbox"):
 
 
 class Countdown(_Signal, frozen=True, tag="countdown"):
-    """Where a session's clock stands. Apps count down from ``server_now_ms``, not from their own clock."""
+    """Where a session stands, for those inside. Apps count from ``server_now_ms``, not from their own clock.
+
+    It tells everything that can change, so that the latest one is enough.
+    """
 
     session: SessionId
     """Which session."""
@@ -72,6 +85,58 @@ class Countdown(_Signal, frozen=True, tag="countdown"):
     """When it ends for all, whatever they do."""
     present: tuple[AccountId, ...] = ()
     """Who is in the session now."""
+    roles: dict[AccountId, SessionRole] = {}
+    """As what each of them takes part."""
+    both_ms: Milliseconds = 0
+    """How long a therapist and a client have been present together until now, in milliseconds."""
+    urgent: bool = False
+    """Marked as urgent: it does not end by itself until a therapist clears the mark."""
+    proposal: Proposal | None = None
+    """A modality that was proposed and is not answered yet."""
+
+
+class Cue(_Signal, frozen=True, tag="cue"):
+    """So much of a session is left. Each comes once."""
+
+    session: SessionId
+    """Which session."""
+    until: Literal["agreed_end", "cap"]
+    """Until which of the two ends it counts."""
+    left_ms: Milliseconds
+    """How much is left, counted from ``due_ms``, in milliseconds; 0: that end has come."""
+    due_ms: Milliseconds
+    """When the cue was due."""
+    server_now_ms: Milliseconds
+    """The server's time as it sent this."""
+
+
+class WaitingRoom(_Signal, frozen=True, tag="waiting_room"):
+    """Who waits to be admitted; for the therapists of the room. A knock is a newcomer who is not silent."""
+
+    session: SessionId
+    """Which session."""
+    waiting: tuple[Waiter, ...] = ()
+    """Everyone who waits, in the order of their coming."""
+
+
+class Admission(_Signal, frozen=True, tag="admission"):
+    """What became of someone's wish to come in; for them alone."""
+
+    session: SessionId
+    """Which session."""
+    status: Literal["admitted", "denied", "sent_back", "out", "over"]
+    """Let in; turned away; waits again; has left, or has been taken out; the session is over."""
+
+
+class Late(_Signal, frozen=True, tag="late"):
+    """Someone is running late. It reaches those who wait too, so it does not say who."""
+
+    session: SessionId
+    """Which session."""
+    role: SessionRole
+    """As what they take part."""
+    minutes: int
+    """How late they will be, from now; 0: they are not late after all."""
 
 
 class Reoffer(_Signal, frozen=True, tag="reoffer"):
@@ -85,6 +150,18 @@ class Reoffer(_Signal, frozen=True, tag="reoffer"):
     """Tracks came or went; the worker was replaced; the modality changed; the path to this client broke."""
 
 
-SignalBody: TypeAlias = Typing | Opaque | Presence | Read | InboxChange | Countdown | Reoffer
+SignalBody: TypeAlias = (
+    Typing
+    | Opaque
+    | Presence
+    | Read
+    | InboxChange
+    | Countdown
+    | Cue
+    | WaitingRoom
+    | Admission
+    | Late
+    | Reoffer
+)
 ClientSignal: TypeAlias = Typing | Opaque
 """The signals a client may send itself."""

@@ -128,6 +128,11 @@ class Delivery:
             name: room.head for name, room in self._rooms.items() if room.unacked or room.sent < room.head
         }
 
+    def position(self, name: str) -> tuple[int, int] | None:
+        """The epoch of a room and the last offset sent of it; None if it is not delivered."""
+        room = self._rooms.get(name)
+        return None if room is None else (room.epoch, room.sent)
+
     def subscribe(self, log: RoomHead, epoch: int, offset: int) -> Sequence[Effect]:
         """Deliver a room from behind `offset` of `epoch` on; a subscription it had is given up.
 

@@ -122,6 +122,12 @@ class Store(Webhooks, AuditTrail, Ratings, Scheduling, Inboxes, Documents, Proto
         By start, then id, beginning behind `after`.
         """
 
+    async def sessions_in(self, state: str, *, after: str = "", limit: int) -> tuple[Session, ...]:
+        """All sessions in a state in the order of their ids, beginning behind `after`."""
+
+    async def beat(self, node: str) -> int | None:
+        """The last instant at which a node is known to have been alive."""
+
     async def deadlines(self, *, due_before_ms: int, limit: int) -> tuple[Deadline, ...]:
         """Deadlines due before an instant, earliest first; ties by session and kind."""
 

@@ -22,6 +22,13 @@ class CreateRoom(msgspec.Struct, frozen=True, gc=False):
     at_ms: int
 
 
+class SetRoomBody(msgspec.Struct, frozen=True, gc=False):
+    """Give a room other settings. `NotFound` without the room. Outcome: `Applied`."""
+
+    room: str
+    body: bytes
+
+
 class AddMember(msgspec.Struct, frozen=True, gc=False):
     """Make an account a member, or give a member another role. `NotFound` without the room.
 
@@ -134,6 +141,13 @@ class ClearDeadline(msgspec.Struct, frozen=True, gc=False):
     kind: str
 
 
+class Beat(msgspec.Struct, frozen=True, gc=False):
+    """A node was alive at an instant; an earlier one than is known changes nothing. Outcome: `Applied`."""
+
+    node: str
+    at_ms: int
+
+
 class PutIdempotency(msgspec.Struct, frozen=True, gc=False):
     """Keep the answer of a request. `Conflict` if the key is taken. Outcome: `Applied`."""
 
@@ -165,6 +179,7 @@ class Reinstate(msgspec.Struct, frozen=True, gc=False):
 
 Write = (
     CreateRoom
+    | SetRoomBody
     | AddMember
     | RemoveMember
     | Append
@@ -174,6 +189,7 @@ Write = (
     | PutSession
     | SetDeadline
     | ClearDeadline
+    | Beat
     | PutIdempotency
     | ForgetIdempotency
     | Revoke

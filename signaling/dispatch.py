@@ -6,12 +6,12 @@ at this moment (rates, ids, sizes) was decided before, by the connection; replie
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
-from typing import Protocol, TypeAlias, assert_never
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Protocol, TypeAlias
 
 from protocol import errors
-from protocol.around import AroundRequest
-from protocol.errors import ProtocolError
+from protocol.around import AroundRequest, InboxGet
+from protocol.errors import ErrorKind, ProtocolError
 from protocol.events import MessageBody
 from protocol.frames import (
     AnyRequest,
@@ -24,42 +24,30 @@ from protocol.frames import (
     RoomHistory,
     RoomRead,
     Sent,
-    SessionEnd,
-    SessionGet,
-    SessionJoin,
-    SessionLeave,
-    SessionView,
     SignalSend,
     Time,
     TimeGet,
     TokenRefresh,
 )
+from protocol.sessions import SessionRequest
 from protocol.signals import Read, Typing
 from protocol.tokens import Claims
 from relay.inbox import ANSWER, MESSAGE, QUESTION, EventKind
+from relay.rows import Membership
 from relay.writes import Appended
 from signaling.access import Access
 from signaling.around import Around
 from signaling.audit.actions import REFUSALS
 from signaling.audit.origin import acting, origin_of
 from signaling.caller import Caller
+from signaling.door.attendance import Attendance
 from signaling.door.hub import Hub
 from signaling.rooms import Rooms
 from signaling.services import MediaService, Recorder, SessionService
 from signaling.timebase import Timebase
 
 Awaited: TypeAlias = (
-    TokenRefresh
-    | RoomGet
-    | RoomHistory
-    | RoomRead
-    | SignalSend
-    | SessionGet
-    | SessionJoin
-    | SessionLeave
-    | SessionEnd
-    | MediaOffer
-    | MediaLeave
+    TokenRefresh | RoomGet | RoomHistory | RoomRead | SignalSend | SessionRequest | MediaOffer | MediaLeave
 )
 """The requests whose results have to be awaited."""
 
@@ -75,8 +63,8 @@ class Asker(Protocol):
         """Who asks."""
 
     @property
-    def sessions(self) -> dict[str, str]:
-        """The sessions that this connection has joined, and the room of each."""
+    def attendance(self) -> Attendance:
+        """The sessions that this connection is in, and those before which its account waits."""
 
     def renew(self, claims: Claims) -> None:
         """Go on with a fresh token."""
@@ -119,6 +107,8 @@ class Dispatcher:
                 case TimeGet():
                     answer(Time(self._timebase.now_ms()))
                     return None
+                case InboxGet() if asker.attendance.waiting:
+                    raise ProtocolError(errors.NOT_ADMITTED)
                 case _ if isinstance(request, AroundRequest):
                     work = self._around.perform(asker.caller, request)
                 case _:
@@ -127,6 +117,12 @@ class Dispatcher:
             self._record(asker.caller, request, error)
             raise
         return self._on_behalf(asker.caller, request, work) if work is not None else None
+
+    async def waiting(self, caller: Caller, memberships: Sequence[Membership]) -> Mapping[str, str]:
+        """The sessions before which the caller waits, and the room of each."""
+        # Therapists never wait, and they are the ones with many rooms.
+        rooms = [one.room for one in memberships if one.role != "therapist"]
+        return await self._sessions.waiting(caller.account, rooms)
 
     async def closed(self, caller: Caller, *, for_good: bool) -> None:
         """A connection is gone; ``for_good`` if its device may not come back."""
@@ -153,28 +149,19 @@ class Dispatcher:
             case TokenRefresh(token=token):
                 return await self._refresh(asker, token)
             case RoomGet(room=room):
-                caller.check_room(room)
+                _check_room(asker, room)
                 return await self._rooms.get(caller.account, room)
             case RoomHistory(room=room, after=after, limit=limit):
-                caller.check_room(room)
+                _check_room(asker, room)
                 return await self._rooms.history(caller.account, room, after, limit)
             case RoomRead(room=room, offset=offset):
                 caller.check_room(room)
                 await self._read(caller, room, offset)
                 return None
             case SignalSend():
+                _check_room(asker, request.room)
                 await self._signal(caller, request)
                 return None
-            case SessionGet(session=session):
-                caller.check_session(session)
-                return await self._sessions.get(caller, session)
-            case SessionJoin(session=session):
-                return await self._join(asker, session)
-            case SessionLeave(session=session):
-                return await self._leave(asker, session)
-            case SessionEnd(session=session):
-                caller.check_session(session)
-                return await self._sessions.end(caller, session)
             case MediaOffer(session=session, sdp=sdp):
                 caller.check_session(session)
                 return await self._media.offer(caller, session, sdp)
@@ -183,7 +170,8 @@ class Dispatcher:
                 await self._media.leave(caller, session)
                 return None
             case _:
-                assert_never(request)
+                caller.check_session(request.session)
+                return await self._sessions.perform(caller, request)
 
     def _send(self, asker: Asker, request: MessageSend, answer: Answer) -> Work | None:
         """Append a message: at once, so that the messages of a connection keep their order."""
@@ -192,8 +180,10 @@ class Dispatcher:
         body = MessageBody(request.mid, request.data, request.session, request.urgent)
         if request.session is not None:
             caller.check_session(request.session)
-            if asker.sessions.get(request.session) != request.room:
-                return self._sent_before(caller, request.room, body)
+            if asker.attendance.room_of(request.session) != request.room:
+                waits = asker.attendance.waits(request.session)
+                refusal = errors.NOT_ADMITTED if waits else errors.NOT_JOINED
+                return self._sent_before(caller, request.room, body, refusal)
         assert caller.device is not None
 
         kind = _kind(caller, request)
@@ -219,16 +209,15 @@ class Dispatcher:
         )
         return None
 
-    async def _sent_before(self, caller: Caller, room: str, body: MessageBody) -> Sent:
+    async def _sent_before(self, caller: Caller, room: str, body: MessageBody, refusal: ErrorKind) -> Sent:
         """What to say to who is not in the session: it may be over, and the reply of then be lost."""
         assert caller.device is not None
         sent = await self._rooms.sent_before(room, body, caller.account, caller.device, body.mid.bytes)
         if sent is None:
-            raise ProtocolError(errors.NOT_JOINED)
+            raise ProtocolError(refusal)
         return sent
 
     async def _signal(self, caller: Caller, request: SignalSend) -> None:
-        caller.check_room(request.room)
         if isinstance(request.body, Typing) and not (await self._around.preferences.get(caller)).typing:
             return
         others = await self._rooms.others(caller.account, request.room)
@@ -241,18 +230,6 @@ class Dispatcher:
         if (await self._around.preferences.get(caller)).receipts:
             told += await self._rooms.others(caller.account, room)
         self._hub.signal(room, told, Read(epoch, offset), caller.account)
-
-    async def _join(self, asker: Asker, session: str) -> SessionView:
-        asker.caller.check_session(session)
-        view = await self._sessions.join(asker.caller, session)
-        asker.sessions[session] = view.room
-        return view
-
-    async def _leave(self, asker: Asker, session: str) -> SessionView:
-        asker.caller.check_session(session)
-        view = await self._sessions.leave(asker.caller, session)
-        asker.sessions.pop(session, None)
-        return view
 
     async def _refresh(self, asker: Asker, token: str) -> Refreshed:
         """A fresh token goes on with what the connection is: whoever is someone else connects anew."""
@@ -282,3 +259,10 @@ def _kind(caller: Caller, request: MessageSend) -> EventKind:
             return QUESTION
         case _:
             return MESSAGE
+
+
+def _check_room(asker: Asker, room: str) -> None:
+    """``token_scope`` if the caller's token is for another room, ``not_admitted`` while it stands still."""
+    asker.caller.check_room(room)
+    if asker.attendance.holds(room):
+        raise ProtocolError(errors.NOT_ADMITTED)

@@ -50,9 +50,11 @@ from signaling.policy import policy_of
 from signaling.rooms import Rooms
 from signaling.schedule.feeds import Feeds
 from signaling.schedule.service import Schedule
+from signaling.sessions.bookings import StoredBookings
 from signaling.sessions.changes import Changes
 from signaling.sessions.clock import Clock
 from signaling.sessions.service import Sessions
+from signaling.sessions.telling import Telling
 from signaling.timebase import Timebase
 from signaling.webhooks.service import Webhooks
 from signaling.webhooks.unreceived import UnreceivedSearch
@@ -108,13 +110,14 @@ class Node:
         changes = Changes(
             self.store,
             self.rooms,
-            self.hub,
-            cut,
+            Telling(self.store, self.hub, cut, self.timebase),
             self.timebase,
             self.clock.put,
             self.metrics.session_changed,
+            (self.webhooks, self.auditor),
         )
-        self.sessions = Sessions(self.store, changes, self.timebase, policy_of(settings))
+        bookings = StoredBookings(self.store)
+        self.sessions = Sessions(self.store, changes, bookings, self.timebase, policy_of(settings))
         self.schedule = Schedule(
             self.store,
             self.rooms,
@@ -187,8 +190,8 @@ class Node:
         await self.pool.start()
         after(self.pool.stop)
         after(self.media.stop)
-        await self.clock.catch_up(self.sessions.fire)
         await self.sessions.recover()
+        await self.clock.catch_up(self.sessions.fire)
         self._run("clock", lambda: self.clock.run(self.sessions.fire))
         self._run("audit", _every(TICK_SECONDS, self.auditor.tick))
         self._run("sessions", _every(TICK_SECONDS, self.sessions.tick))

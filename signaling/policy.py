@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from config import Settings
-from signaling.sessions.commands import Policy
+from collections.abc import Sequence
 
-NO_OVERRUN_MS = 0
-"""At the agreed end a session is over."""
+from config import Settings
+from signaling.sessions.commands import Limits, Policy
+from signaling.sessions.terms import Terms
 
 LATE_START_MS = 60_000
 
@@ -14,13 +14,28 @@ LATE_START_MS = 60_000
 def policy_of(settings: Settings) -> Policy:
     """The policy of a deployment."""
     sessions = settings.sessions
-    return Policy(
+    terms = Terms(
         join_window_ms=round(sessions.join_window_seconds * 1000),
         grace_ms=round(sessions.grace_seconds * 1000),
-        overrun_ms=NO_OVERRUN_MS,
+        overrun_ms=_minutes(sessions.overrun_minutes),
         capacity=settings.media.max_participants,
-        min_length_ms=round(sessions.min_minutes * 60_000),
-        max_length_ms=round(sessions.max_minutes * 60_000),
+        waiting_room=sessions.waiting_room,
+        cues_to=sessions.cues_to,
+        cues_ms=_cues(sessions.cue_minutes),
+        cap_cues_ms=_cues(sessions.cap_cue_minutes),
+    )
+    limits = Limits(
+        min_length_ms=_minutes(sessions.min_minutes),
+        max_length_ms=_minutes(sessions.max_minutes),
         max_ahead_ms=sessions.max_ahead_days * 86_400_000,
         late_start_ms=LATE_START_MS,
     )
+    return Policy(terms, limits)
+
+
+def _cues(minutes: Sequence[str]) -> tuple[int, ...]:
+    return tuple(_minutes(float(each)) for each in minutes)
+
+
+def _minutes(minutes: float) -> int:
+    return round(minutes * 60_000)

@@ -30,6 +30,7 @@ from relay.writes import (
     Outcome,
     RemoveMember,
     Revoke,
+    SetRoomBody,
     Write,
 )
 from signaling.storage_errors import refusal
@@ -158,6 +159,10 @@ class Rooms:
         writes += [AddMember(room, account, role, now_ms) for account, role in members]
         writes += [self._member(room, account, role, "added") for account, role in members]
         await self._carry_out(*writes, *also)
+
+    async def change(self, room: str, body: bytes, also: Sequence[Write] = ()) -> None:
+        """Give a room other settings; ``also`` is written in the same step. ``no_such_room``."""
+        await self._carry_out(SetRoomBody(room, body), *also)
 
     async def add_member(self, room: str, account: str, role: Role, also: Sequence[Write] = ()) -> bool:
         """Make an account a member, or give a member another role; whether that changed anything.

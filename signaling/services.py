@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from protocol.frames import Answer, SessionView
+from protocol.frames import Answer
+from protocol.sessions import SessionExtended, SessionRequest, SessionView
 from signaling.audit.origin import Origin
 from signaling.caller import Caller
 
 
 class SessionService(Protocol):
-    """Sessions, for the members who are invited. Refusals are ``ProtocolError``."""
+    """Sessions, for those who are invited. Refusals are ``ProtocolError``."""
 
-    async def get(self, caller: Caller, session_id: str) -> SessionView:
-        """How it stands."""
+    async def perform(self, caller: Caller, request: SessionRequest) -> SessionView | SessionExtended:
+        """Carry out a request about a session."""
 
-    async def join(self, caller: Caller, session_id: str) -> SessionView:
-        """Come in with the caller's connection."""
-
-    async def leave(self, caller: Caller, session_id: str) -> SessionView:
-        """Go out with the caller's connection."""
-
-    async def end(self, caller: Caller, session_id: str) -> SessionView:
-        """End it for everyone."""
+    async def waiting(self, account: str, rooms: Sequence[str]) -> Mapping[str, str]:
+        """The sessions of these rooms before which an account waits, and the room of each."""
 
     async def connection_closed(self, caller: Caller, *, for_good: bool = False) -> None:
         """The caller's connection is gone; ``for_good`` if its device may not come back."""

@@ -37,7 +37,7 @@ SHELLS = frozenset(
         "rooms schedule serving sessions webhooks",
         "signaling/media": "cut pool service",
         "signaling/schedule": "feeds service",
-        "signaling/sessions": "changes clock service",
+        "signaling/sessions": "bookings changes clock service telling",
         "signaling/webhooks": "deliverer posting service unreceived",
     }.items()
     for name in names.split()

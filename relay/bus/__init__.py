@@ -6,7 +6,7 @@ looked up at each hello.
 """
 
 from collections.abc import Callable, Collection, Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -32,6 +32,20 @@ class SignalNotice(msgspec.Struct, frozen=True, gc=False):
     sender: str | None
     body: bytes
     at_ms: int
+    to_waiting: bool = False  # made for those, too, who wait to be admitted and get nothing else of the room
+
+
+class PlaceNotice(msgspec.Struct, frozen=True, gc=False):
+    """The account's own place in a session of a room changed: outside, waiting, or inside.
+
+    `connections` are those that it is, or was, there with.
+    """
+
+    account: str
+    room: str
+    session: str
+    place: Literal["outside", "waiting", "inside"]
+    connections: tuple[str, ...]
 
 
 class DirectNotice(msgspec.Struct, frozen=True, gc=False):
@@ -89,6 +103,7 @@ Notice = (
     | SignalNotice
     | DirectNotice
     | MembershipNotice
+    | PlaceNotice
     | RevokedNotice
     | ConnectedNotice
     | PresenceNotice

@@ -19,6 +19,7 @@ from relay.webhooks import WebhookWrite
 from relay.writes import (
     AddMember,
     Applied,
+    Beat,
     ClearDeadline,
     CreateRoom,
     ForgetIdempotency,
@@ -29,6 +30,7 @@ from relay.writes import (
     RemoveMember,
     Revoke,
     SetDeadline,
+    SetRoomBody,
     Trim,
 )
 
@@ -36,6 +38,7 @@ PartWrite = PutRating | ClearFlag | PutDocument | WebhookWrite | AuditWrite | Sc
 
 Change = (
     CreateRoom
+    | SetRoomBody
     | AddMember
     | RemoveMember
     | Trim
@@ -43,6 +46,7 @@ Change = (
     | PutSession
     | SetDeadline
     | ClearDeadline
+    | Beat
     | PutIdempotency
     | ForgetIdempotency
     | Revoke
@@ -56,6 +60,8 @@ def apply(db: sqlite3.Connection, catalog: Catalog, epoch: int, change: Change) 
     match change:
         case CreateRoom():
             return _create_room(db, change)
+        case SetRoomBody():
+            return _set_room_body(db, change)
         case AddMember():
             return _add_member(db, catalog, change)
         case RemoveMember():
@@ -70,7 +76,7 @@ def apply(db: sqlite3.Connection, catalog: Catalog, epoch: int, change: Change) 
             return _set_deadline(db, change)
         case PutIdempotency():
             return _put_idempotency(db, change)
-        case ClearDeadline() | ForgetIdempotency() | Revoke() | Reinstate():
+        case ClearDeadline() | Beat() | ForgetIdempotency() | Revoke() | Reinstate():
             return Applied(changed=_changed(db, change))
         case _:
             return _apply_to_part(db, catalog, epoch, change)
@@ -101,12 +107,20 @@ def check_cursor(head: int, current_epoch: int, epoch: int, offset: int) -> None
         raise BeyondHead("the log does not reach that far")
 
 
-def _changed(db: sqlite3.Connection, change: ClearDeadline | ForgetIdempotency | Revoke | Reinstate) -> bool:
+def _changed(
+    db: sqlite3.Connection, change: ClearDeadline | Beat | ForgetIdempotency | Revoke | Reinstate
+) -> bool:
     """The writes that are one statement and fail for no reason of their own."""
     match change:
         case ClearDeadline():
             done = db.execute(
                 "DELETE FROM deadlines WHERE session = ? AND kind = ?", (change.session, change.kind)
+            )
+        case Beat():
+            done = db.execute(
+                "INSERT INTO beats (node, at_ms) VALUES (?, ?) "
+                "ON CONFLICT DO UPDATE SET at_ms = excluded.at_ms WHERE at_ms < excluded.at_ms",
+                (change.node, change.at_ms),
             )
         case ForgetIdempotency():
             done = db.execute("DELETE FROM idempotency WHERE at_ms < ?", (change.before_ms,))
@@ -132,6 +146,13 @@ def _create_room(db: sqlite3.Connection, change: CreateRoom) -> Applied:
     )
     if not done.rowcount:
         raise Conflict("the room exists already")
+    return Applied()
+
+
+def _set_room_body(db: sqlite3.Connection, change: SetRoomBody) -> Applied:
+    done = db.execute("UPDATE rooms SET body = ? WHERE id = ?", (change.body, change.room))
+    if not done.rowcount:
+        raise NotFound("no such room")
     return Applied()
 
 

@@ -279,6 +279,15 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         ) STRICT, WITHOUT ROWID
         """,
     ),
+    (
+        "CREATE INDEX sessions_by_state ON sessions (state, id)",
+        """
+        CREATE TABLE beats (
+            node TEXT NOT NULL PRIMARY KEY,
+            at_ms INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID
+        """,
+    ),
 )
 
 

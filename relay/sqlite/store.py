@@ -145,6 +145,12 @@ class SqliteStore:
     ) -> tuple[Session, ...]:
         return await self._read(reads.sessions_between, from_ms, until_ms, room, after, limit)
 
+    async def sessions_in(self, state: str, *, after: str = "", limit: int) -> tuple[Session, ...]:
+        return await self._read(reads.sessions_in, state, after, limit)
+
+    async def beat(self, node: str) -> int | None:
+        return await self._read(reads.beat, node)
+
     async def deadlines(self, *, due_before_ms: int, limit: int) -> tuple[Deadline, ...]:
         return await self._read(reads.deadlines, due_before_ms, limit)
 

@@ -19,6 +19,8 @@ from relay.scheduling import CalendarFeed, DropCalendar, PutCalendar, PutSeries
 from relay.webhooks import DropDelivery, ReplayDelivery
 from relay.writes import Append, CreateRoom, Reinstate, Revoke, Trim, Write
 from signaling.audit.origin import Origin
+from signaling.sessions.commands import Happened, Unlogged
+from signaling.sessions.session import Session
 
 OK = "ok"
 
@@ -59,6 +61,10 @@ ACTIONS: Mapping[str, str] = {
     **{
         f"session.{change}": f"`{change}` happened to a session, as in its events."
         for change in get_args(get_type_hints(SessionBody)["change"])
+    },
+    **{
+        f"session.{change}": f"`{change}` happened to the subject, or to the actor, in a session."
+        for change in get_args(Unlogged)
     },
     "series.planned": "A series of sessions was planned.",
     "series.cut": "A series of sessions was ended from one of its sessions on.",
@@ -116,6 +122,24 @@ def entries_of(writes: Iterable[Write], origin: Origin, at_ms: int) -> Iterator[
         # Messages of people, which nearly all writes are, are not looked at any further.
         if not isinstance(write, Append) or write.sender is None:
             yield from _entries(write, origin, at_ms)
+
+
+def entries_of_session(
+    session: Session, events: Iterable[Happened], origin: Origin, at_ms: int
+) -> Iterator[AuditEntry]:
+    """The entries about what happened to a session and does not stand in its room's log."""
+    for event in events:
+        if event.change in get_args(Unlogged):
+            yield entry_of(
+                origin,
+                f"session.{event.change}",
+                "session",
+                session.id,
+                at_ms=at_ms,
+                room=session.room,
+                subject=event.account or "",
+                reason=f"{event.term.kind} {event.term.version}" if event.term else "",
+            )
 
 
 def _entries(write: Write, origin: Origin, at_ms: int) -> Iterator[AuditEntry]:

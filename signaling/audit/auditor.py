@@ -26,7 +26,7 @@ from relay.errors import Conflict, StoreError
 from relay.store import Store
 from relay.writes import Write
 from signaling.audit import origin
-from signaling.audit.actions import entries_of, entry_of
+from signaling.audit.actions import entries_of, entries_of_session, entry_of
 from signaling.audit.keys import KeyRing, load_or_create
 from signaling.audit.notes import Notes
 from signaling.audit.origin import CLOCK, Origin
@@ -34,6 +34,8 @@ from signaling.audit.places import places
 from signaling.audit.pruning import Pruning
 from signaling.audit.seals import sign_checkpoint
 from signaling.audit.witness import Witness, WitnessError
+from signaling.sessions.commands import Happened
+from signaling.sessions.session import Session
 from signaling.timebase import Timebase
 
 PAGE = 1_000
@@ -71,6 +73,11 @@ class Auditor:
         """The entries that belong into the commit of ``writes``."""
         now_ms = self._timebase.now_ms()
         return [AppendAudit(entry) for entry in entries_of(writes, origin.current(), now_ms)]
+
+    def session_changes(self, session: Session, events: Sequence[Happened], now_ms: int) -> Sequence[Write]:
+        """The entries about a session that do not follow from what is written into its room's log."""
+        entries = entries_of_session(session, events, origin.current(), now_ms)
+        return [AppendAudit(entry) for entry in entries]
 
     def committed(self, writes: Sequence[Write]) -> None:
         """Nothing follows from what was recorded."""

@@ -42,6 +42,7 @@ class Feed:
         "_delivery",
         "_device",
         "_held",
+        "_standing",
         "_store",
         "_subprotocol",
         "_task",
@@ -68,6 +69,7 @@ class Feed:
         window = min(limits.unacked_bytes, limits.outbox_bytes)
         self._delivery = Delivery(max_events=limits.unacked_events, max_bytes=window)
         self._held: delivery.Fetch | None = None
+        self._standing: dict[str, frames.Position] = {}  # rooms that stand still, and how far they were sent
         self._task: asyncio.Task[None] | None = None
 
     def subscribe(self, log: RoomHead, position: frames.Position) -> None:
@@ -76,7 +78,25 @@ class Feed:
 
     def unsubscribe(self, room: str) -> None:
         """Deliver nothing of a room any more."""
+        self._standing.pop(room, None)
         self._follow(self._delivery.unsubscribe(room))
+
+    def stand(self, room: str, position: frames.Position) -> None:
+        """Deliver a room from behind ``position``, once it goes on."""
+        self._standing[room] = position
+
+    def stand_still(self, room: str) -> None:
+        """Send nothing more of a room until it goes on from here."""
+        position = self._delivery.position(room)
+        if position is not None:
+            self._standing[room] = frames.Position(*position)
+            self._follow(self._delivery.unsubscribe(room))
+
+    def go_on(self, log: RoomHead) -> None:
+        """Deliver a room that stood still from where it stood; ``log`` was read just now."""
+        position = self._standing.pop(log.room, None)
+        if position is not None:
+            self.subscribe(log, position)
 
     def published(self, message: EventMessage) -> None:
         """An event was committed: it goes out now if the device keeps up, or is read from the store later."""
@@ -98,11 +118,18 @@ class Feed:
 
     def acknowledged(self, ack: frames.Ack) -> ProtocolError | None:
         """The device has persisted a room up to an offset; an error if that was never sent to it."""
+        if (standing := self._standing.get(ack.room)) is not None:
+            self._persist_standing(ack, standing)
+            return None
         effects = self._delivery.acked(ack.room, ack.epoch, ack.offset)
         if effects and isinstance(beyond := effects[0], delivery.AckBeyondSent):
             return ProtocolError(errors.BEYOND_HEAD, f"only {beyond.sent} was sent on this connection")
         self._follow(effects)
         return None
+
+    def _persist_standing(self, ack: frames.Ack, standing: frames.Position) -> None:
+        if ack.epoch == standing.epoch and ack.offset <= standing.offset:
+            self._acks.put(self._account, self._device, ack.room, ack.epoch, ack.offset)
 
     def unacknowledged(self) -> Mapping[str, int]:
         """The heads of the rooms in which something is not acknowledged."""

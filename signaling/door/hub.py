@@ -18,8 +18,9 @@ from config.settings import LimitSettings
 from protocol import errors
 from protocol.codec import Subprotocol, encode
 from protocol.errors import CloseCode, ProtocolError
+from protocol.fields import Place
 from protocol.frames import Signal
-from protocol.signals import SignalBody
+from protocol.signals import Admission, Late, SignalBody
 from relay.bus import (
     Bus,
     ConnectedNotice,
@@ -29,6 +30,7 @@ from relay.bus import (
     InboxNotice,
     MembershipNotice,
     Notice,
+    PlaceNotice,
     PresenceNotice,
     RevokedNotice,
     SignalNotice,
@@ -65,8 +67,8 @@ class Link(Protocol):
     def signal(self, notice: SignalNotice, message: SignalMessage) -> None:
         """Somebody signalled."""
 
-    def membership(self, notice: MembershipNotice) -> None:
-        """Its account's place in a room changed."""
+    def moved(self, notice: MembershipNotice | PlaceNotice) -> None:
+        """Its account's place in a room or in a session changed."""
 
     def end(self, code: CloseCode, error: ProtocolError | None = None) -> None:
         """Close it."""
@@ -190,6 +192,12 @@ class Hub:
         """Tell every connection of these accounts, on whatever node, something short-lived of a room."""
         self._bus.publish(accounts, self._notice(room, body, sender))
 
+    def placed(
+        self, account: str, connections: Collection[str], session: str, room: str, place: Place
+    ) -> None:
+        """An account is at this place in a session now, with these connections, on whatever node."""
+        self._bus.publish([account], PlaceNotice(account, room, session, place, tuple(connections)))
+
     def signal_connection(self, connection: str, room: str, body: SignalBody) -> None:
         """Tell one connection of this node; nothing happens if it is gone."""
         link = self._links.get(connection)
@@ -238,9 +246,9 @@ class Hub:
                 signal = SignalMessage(notice.body)
                 for link in self._of(accounts):
                     link.signal(notice, signal)
-            case MembershipNotice():
+            case MembershipNotice() | PlaceNotice():
                 for link in self._of(accounts):
-                    link.membership(notice)
+                    link.moved(notice)
                 self._watch_rooms(accounts, notice.room)
             case InboxNotice(room):
                 self._watch_rooms(accounts, room)
@@ -275,4 +283,5 @@ class Hub:
         encoded = encode(Signal(room, body, sender), Subprotocol.MSGPACK)
         about = getattr(body, "session", None)
         key = "\0".join((room, sender or "", str(body.__struct_config__.tag), about or ""))
-        return SignalNotice(room, key, sender, encoded, self._timebase.now_ms())
+        to_waiting = isinstance(body, Admission | Late)
+        return SignalNotice(room, key, sender, encoded, self._timebase.now_ms(), to_waiting)

@@ -19,10 +19,11 @@ from protocol.codec import Subprotocol
 from protocol.errors import CloseCode, ProtocolError
 from protocol.frames import Hello, Position
 from protocol.tokens import Claims
-from relay.bus import MembershipNotice, SignalNotice
+from relay.bus import MembershipNotice, PlaceNotice, SignalNotice
 from relay.errors import StoreError
 from relay.rows import RoomHead
 from signaling.caller import Caller
+from signaling.door.attendance import Attendance
 from signaling.door.connection import (
     Acknowledge,
     Close,
@@ -51,6 +52,7 @@ class Link:
     """One connection between a device and this node."""
 
     __slots__ = (
+        "_attendance",
         "_barred",
         "_caller",
         "_connection",
@@ -68,7 +70,6 @@ class Link:
         "_timer",
         "_writer",
         "device",
-        "sessions",
     )
 
     def __init__(
@@ -90,9 +91,10 @@ class Link:
         self._feed: Feed | None = None
         self._greeting: asyncio.Task[None] | None = None
         self._rooms: dict[str, bool] = {}  # rooms to deliver, and whether their delivery has begun
-        self._early: list[MembershipNotice] | None = None  # what is heard of between `hello` and `welcome`
+        self._attendance = Attendance()
+        # What is heard of between `hello` and `welcome`.
+        self._early: list[MembershipNotice | PlaceNotice] | None = None
         self.device: str | None = None
-        self.sessions: dict[str, str] = {}
         shared.hub.enter(self)
         self._timer = shared.timers.watch(self)
 
@@ -106,6 +108,11 @@ class Link:
         """Who is connected; known after ``hello``."""
         assert self._caller is not None
         return self._caller
+
+    @property
+    def attendance(self) -> Attendance:
+        """The sessions it is in, and those before which its account waits."""
+        return self._attendance
 
     # --- From the socket ---
 
@@ -188,15 +195,15 @@ class Link:
 
     def signal(self, notice: SignalNotice, message: SignalMessage) -> None:
         """Somebody signalled in a room."""
-        if notice.room in self._rooms and self._core.state is State.OPEN:
+        if self._core.state is State.OPEN and self._hears(notice):
             self._writer.send_signal(notice.key, message.encoded(self._subprotocol), self._now())
 
-    def membership(self, notice: MembershipNotice) -> None:
-        """The account's place in a room changed."""
+    def moved(self, notice: MembershipNotice | PlaceNotice) -> None:
+        """The account's place in a room or in a session changed."""
         if self._early is not None:
             self._early.append(notice)
-        elif self._core.state is State.OPEN and self._reaches(notice.room):
-            self._change(notice)
+        elif self._core.state is State.OPEN:
+            self._move(notice)
 
     def end(self, code: CloseCode, error: ProtocolError | None = None) -> None:
         """Close the connection."""
@@ -322,10 +329,13 @@ class Link:
         await shared.access.check_not_revoked(caller.account, hello.device)
         unwritten = shared.acks.latest(caller.account, hello.device)
         inventory = await take_inventory(shared.store, caller, hello, unwritten)
+        waiting = await shared.dispatcher.waiting(caller, inventory.memberships)
         if self._core.state is State.VERIFYING:
             expires = self._expires(caller.claims)
             self._core.welcome(expires, bucket, self._now(), random.random())  # noqa: S311 - as above
             shared.timers.sooner(self._timer)
+            for session, room in waiting.items():
+                self._attendance.put(session, room, "waiting", joined=False)
             self._open(caller, inventory)
 
     def _open(self, caller: Caller, inventory: Inventory) -> None:
@@ -345,10 +355,20 @@ class Link:
             self._send(frames.Removed(room))
         for membership in inventory.memberships:
             self._rooms[membership.room] = True
-            self._feed.subscribe(membership.log, inventory.position(membership.room))
+            position = inventory.position(membership.room)
+            if self._attendance.holds(membership.room):
+                self._feed.stand(membership.room, position)
+            else:
+                self._feed.subscribe(membership.log, position)
         early, self._early = self._early or [], None
         for notice in early:
-            if self._reaches(notice.room):
+            self._move(notice)
+
+    def _move(self, notice: MembershipNotice | PlaceNotice) -> None:
+        if self._reaches(notice.room):
+            if isinstance(notice, PlaceNotice):
+                self._place(notice)
+            else:
                 self._change(notice)
 
     # --- Rooms that come and go ---
@@ -376,3 +396,34 @@ class Link:
             assert self._feed is not None
             self._rooms[room] = True
             self._feed.subscribe(heads[room], Position(heads[room].epoch, 0))
+
+    # --- Sessions that are joined and waited for ---
+
+    def _hears(self, notice: SignalNotice) -> bool:
+        """Whether a signal is for this connection: of a room it is in, or of a session it has come to."""
+        if self._attendance.holds(notice.room):
+            return notice.to_waiting
+        return notice.room in self._rooms or self._attendance.reaches(notice.room)
+
+    def _place(self, notice: PlaceNotice) -> None:
+        room, held = notice.room, self._attendance.holds(notice.room)
+        joined = self._connection in notice.connections
+        self._attendance.put(notice.session, room, notice.place, joined=joined)
+        holds = self._attendance.holds(room)
+        assert self._feed is not None
+        if holds and not held:
+            self._feed.stand_still(room)
+        elif held and not holds:
+            self._requests.spawn(self._go_on(room))
+
+    async def _go_on(self, room: str) -> None:
+        """Deliver a room again that stood still while the account waited."""
+        try:
+            heads = await self._shared.store.heads([room])
+        except StoreError as error:
+            _log.warning("room_not_delivered", connection=self._connection, error=error.name)
+            self.end(errors.FAILED, refusal(error))  # to come back, and go on from where the device stands
+            return
+        waits_again = self._attendance.holds(room)
+        if room in heads and not waits_again and self._feed is not None:
+            self._feed.go_on(heads[room])

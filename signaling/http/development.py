@@ -23,8 +23,8 @@ from protocol.fields import Modality, Role
 from protocol.tokens import Claims, mint
 from signaling.http.endpoint import Services
 from signaling.http.health import is_local
-from signaling.http.rooms import NO_SETTINGS
 from signaling.sessions.commands import Agreed
+from signaling.sessions.terms import NO_WISHES, WaitingRoomFor, Wishes, encode_wishes
 
 TOKEN_SECONDS = 4 * 3600
 _NAMES = {"127.0.0.1", "localhost", "::1"}
@@ -35,6 +35,7 @@ class TrialSpec(Struct, frozen=True, forbid_unknown_fields=True):
 
     length_seconds: Annotated[int, Meta(ge=1, le=86_400)] = 50 * 60
     modality: Modality = "video"
+    waiting_room: WaitingRoomFor = "nobody"
 
 
 class Links(Struct, frozen=True):
@@ -62,7 +63,9 @@ async def _spec(request: web.Request) -> TrialSpec:
     try:
         return msgspec.json.decode(await request.read() or b"{}", type=TrialSpec)
     except msgspec.MsgspecError:
-        raise ProtocolError(errors.INVALID_FIELD, "the body takes `length_seconds` and `modality`") from None
+        raise ProtocolError(
+            errors.INVALID_FIELD, "the body takes `length_seconds`, `modality` and `waiting_room`"
+        ) from None
 
 
 async def _trial(services: Services, spec: TrialSpec, key: str, secret: str) -> Links:
@@ -71,9 +74,11 @@ async def _trial(services: Services, spec: TrialSpec, key: str, secret: str) -> 
         (f"therapist-{room[:8]}", "therapist"),
         (f"client-{room[:8]}", "client"),
     ]
-    await services.rooms.create(room, NO_SETTINGS, people)
+    await services.rooms.create(room, encode_wishes(NO_WISHES), people)
     now_ms = services.timebase.now_ms()
-    agreed = Agreed(session, room, now_ms, spec.length_seconds * 1000, spec.modality)
+    wishes = Wishes(waiting_room=spec.waiting_room)
+    length_ms = spec.length_seconds * 1000
+    agreed = Agreed(session, room, now_ms, length_ms, spec.modality, wishes=wishes)
     await services.sessions.create(agreed, lambda _: ())
     therapist, client = (_link(key, secret, account, role, session) for account, role in people)
     return Links(session, room, therapist, client)

@@ -90,7 +90,7 @@ Handler = Callable[[Services, Call[BodyT]], Awaitable[Reply]]
 class Endpoint(Generic[BodyT]):
     """One operation of the API."""
 
-    method: Literal["GET", "POST", "PUT", "DELETE"]
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
     path: str
     name: str
     """Its ``operationId``."""

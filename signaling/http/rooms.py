@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import uuid
 
+import msgspec
+
 from protocol import errors
 from protocol.errors import ProtocolError
 from relay.rows import Member, Room
 from signaling.http.endpoint import Call, Reply, Services
 from signaling.http.pagination import cursor_of
-from signaling.http.schemas import MemberItem, MemberSpec, Page, RoomItem, RoomReference, RoomSpec
-
-NO_SETTINGS = b""
-"""The settings of a room that has none of its own."""
+from signaling.http.policies import policy_of, wishes_of
+from signaling.http.schemas import (
+    MemberItem,
+    MemberSpec,
+    Page,
+    RoomChange,
+    RoomItem,
+    RoomReference,
+    RoomSpec,
+)
+from signaling.sessions.terms import decode_wishes, encode_wishes
 
 
 async def create_room(services: Services, call: Call[RoomSpec]) -> Reply:
@@ -24,7 +33,17 @@ async def create_room(services: Services, call: Call[RoomSpec]) -> Reply:
         raise ProtocolError(errors.INVALID_FIELD, "an account stands twice in `$.members`")
     reply = Reply(201, RoomReference(room), f"/v1/rooms/{room}")
     members = [(member.account, member.role) for member in call.body.members]
-    await services.rooms.create(room, NO_SETTINGS, members, call.keep(reply))
+    body = encode_wishes(wishes_of(call.body.policy))
+    await services.rooms.create(room, body, members, call.keep(reply))
+    return reply
+
+
+async def change_room(services: Services, call: Call[RoomChange]) -> Reply:
+    """Other terms for the sessions that are scheduled in a room from now on."""
+    room = await _room(services, call)
+    body = encode_wishes(wishes_of(call.body.policy))
+    reply = Reply(200, _room_item(msgspec.structs.replace(room, body=body)))
+    await services.rooms.change(room.room, body, call.keep(reply))
     return reply
 
 
@@ -73,7 +92,7 @@ async def remove_member(services: Services, call: Call[None]) -> Reply:
     return Reply(204)
 
 
-async def _room(services: Services, call: Call[MemberSpec] | Call[None]) -> Room:
+async def _room(services: Services, call: Call[MemberSpec] | Call[RoomChange] | Call[None]) -> Room:
     room = call.path["room"]
     call.caller.check_room(room)
     found = await services.store.room(room)
@@ -83,7 +102,13 @@ async def _room(services: Services, call: Call[MemberSpec] | Call[None]) -> Room
 
 
 def _room_item(room: Room) -> RoomItem:
-    return RoomItem(room=room.room, created_ms=room.created_ms, epoch=room.log.epoch, head=room.log.head)
+    return RoomItem(
+        room=room.room,
+        created_ms=room.created_ms,
+        epoch=room.log.epoch,
+        head=room.log.head,
+        policy=policy_of(decode_wishes(room.body)),
+    )
 
 
 def _member_item(member: Member) -> MemberItem:

@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 
 from protocol.fields import EndReason, Epoch, Milliseconds, Modality, Offset, SessionState
 from relay.webhooks import DeliveryState
+from signaling.sessions.terms import MAX_CONSENTS, MAX_CUES, CuesTo, WaitingRoomFor
 
 ID_PATTERN = r"^[A-Za-z0-9_~-][A-Za-z0-9_.~-]{0,63}(?![\s\S])"
 """No dot at the beginning, which would change an address. The end is not `$`, which lets a line feed pass."""
@@ -23,6 +24,11 @@ MemberRole: TypeAlias = Literal["therapist", "client", "guest"]
 
 MAX_MEMBERS = 64
 """Members that one request may name."""
+
+MAX_ATTENDEES = 8
+
+Seconds: TypeAlias = Annotated[float, Meta(ge=0, le=86_400)]
+"""A span; parts of a second are kept down to milliseconds."""
 
 
 MAX_DELIVERIES = 200
@@ -42,6 +48,41 @@ class MemberSpec(Body, frozen=True):
     """Its role."""
 
 
+class ConsentSpec(Body, frozen=True):
+    """A consent to ask for."""
+
+    kind: Id
+    """To what; `observer` stands for being observed, and is no condition for joining oneself."""
+    version: Id
+    """Which version of the text."""
+
+
+class PolicySpec(Body, frozen=True):
+    """What holds for the sessions of a room, or for one session, instead of what the deployment says."""
+
+    join_window_seconds: Seconds | None = None
+    """How long before its start a session can be joined."""
+    grace_seconds: Seconds | None = None
+    """Absence that is bridged and not counted as leaving."""
+    overrun_seconds: Seconds | None = None
+    """How long after its agreed end a session ends for all."""
+    hard_end: bool | None = None
+    """Whether it ends at its agreed end, whatever overrun is allowed."""
+    waiting_room: WaitingRoomFor | None = None
+    """Who waits to be admitted: all but therapists, all but therapists and clients, or nobody."""
+    cues_to: CuesTo | None = None
+    """Who is told how much of a session is left."""
+    cue_seconds: Annotated[tuple[Seconds, ...], Meta(max_length=MAX_CUES)] | None = None
+    """How long before the agreed end they are told."""
+    cap_cue_seconds: Annotated[tuple[Seconds, ...], Meta(max_length=MAX_CUES)] | None = None
+    """How long before the end for all they are told, once the agreed end has passed."""
+    consents: Annotated[tuple[ConsentSpec, ...], Meta(max_length=MAX_CONSENTS)] | None = None
+    """What clients, guests and interpreters have to consent to before they come in."""
+
+
+NO_POLICY = PolicySpec()
+
+
 class RoomSpec(Body, frozen=True):
     """A room to create."""
 
@@ -49,6 +90,24 @@ class RoomSpec(Body, frozen=True):
     """Its id; the server chooses one if it is left out."""
     members: Annotated[tuple[MemberSpec, ...], Meta(max_length=MAX_MEMBERS)] = ()
     """Its first members."""
+    policy: PolicySpec = NO_POLICY
+    """What holds for its sessions."""
+
+
+class RoomChange(Body, frozen=True):
+    """What is to be different about a room."""
+
+    policy: PolicySpec
+    """What holds for the sessions scheduled from now on, in the place of all that the room said before."""
+
+
+class AttendeeSpec(Body, frozen=True):
+    """Someone invited to one session: they see the session, and nothing of the room's log."""
+
+    account: Id
+    """The account; it need not be a member of the room."""
+    role: Literal["guest", "interpreter", "observer"]
+    """As what they take part. An observer comes in only with the consent of everyone there."""
 
 
 class SessionSpec(Body, frozen=True):
@@ -64,6 +123,10 @@ class SessionSpec(Body, frozen=True):
     """Its id; the server chooses one if it is left out."""
     invited: Annotated[tuple[Id, ...], Meta(max_length=MAX_MEMBERS)] = ()
     """The members who may join; all members of the room if it is empty."""
+    attendees: Annotated[tuple[AttendeeSpec, ...], Meta(max_length=MAX_ATTENDEES)] = ()
+    """Who may join besides."""
+    policy: PolicySpec = NO_POLICY
+    """What holds for this session instead of what the room and the deployment say."""
 
 
 class RevocationSpec(Body, frozen=True):
@@ -102,6 +165,8 @@ class RoomItem(Body, frozen=True):
     """The epoch of its log."""
     head: Offset
     """The offset of the last event of its log."""
+    policy: PolicySpec = NO_POLICY
+    """What holds for its sessions instead of what the deployment says."""
 
 
 class OverlapItem(Body, frozen=True):
@@ -131,13 +196,19 @@ class SessionItem(Body, frozen=True):
     opens_ms: Milliseconds
     """From when on it can be joined."""
     agreed_end_ms: Milliseconds
-    """The end agreed."""
+    """The end agreed, with what it was extended by."""
     cap_ms: Milliseconds
     """When it ends for all, whatever they do."""
     invited: tuple[str, ...] = ()
     """The members who may join; empty for all members of the room."""
+    attendees: tuple[AttendeeSpec, ...] = ()
+    """Who may join besides."""
     present: tuple[str, ...] = ()
     """Who is in it now."""
+    waiting: tuple[str, ...] = ()
+    """Who waits to be admitted."""
+    urgent: bool = False
+    """Whether it is marked as urgent, and so does not end by itself."""
     live_ms: Milliseconds | None = None
     """When a therapist and a client were first both in it."""
     ended_ms: Milliseconds | None = None

@@ -12,12 +12,13 @@ from protocol.errors import ProtocolError
 from relay.rows import SessionCursor
 from signaling.http.endpoint import Call, Reply, Services
 from signaling.http.pagination import cursor_of
+from signaling.http.policies import wishes_of
 from signaling.http.schedule_schemas import DayQuery
-from signaling.http.schemas import OverlapItem, Page, SessionItem, SessionSpec
+from signaling.http.schemas import AttendeeSpec, OverlapItem, Page, SessionItem, SessionSpec
 from signaling.schedule.overlap import Booking
 from signaling.schedule.service import ALWAYS, Span, day_span
 from signaling.sessions.commands import Agreed
-from signaling.sessions.session import Session
+from signaling.sessions.session import Attendee, Session
 
 
 async def create_session(services: Services, call: Call[SessionSpec]) -> Reply:
@@ -27,7 +28,16 @@ async def create_session(services: Services, call: Call[SessionSpec]) -> Reply:
     session_id = spec.session or uuid.uuid4().hex
     call.caller.check_session(session_id)
     starts_ms = services.timebase.now_ms() if spec.starts_ms is None else spec.starts_ms
-    agreed = Agreed(session_id, room, starts_ms, spec.length_seconds * 1000, spec.modality, spec.invited)
+    agreed = Agreed(
+        session_id,
+        room,
+        starts_ms,
+        spec.length_seconds * 1000,
+        spec.modality,
+        spec.invited,
+        tuple(Attendee(one.account, one.role) for one in spec.attendees),
+        wishes_of(spec.policy),
+    )
     planned = Booking(starts_ms, starts_ms + agreed.length_ms, session_id)
     overlaps = await services.schedule.overlaps(room, spec.invited, [planned])
     created = await services.sessions.create(agreed, lambda one: call.keep(_created(one, overlaps)))
@@ -116,7 +126,10 @@ def session_item(session: Session) -> SessionItem:
         agreed_end_ms=session.agreed_end_ms,
         cap_ms=session.cap_ms,
         invited=session.invited,
+        attendees=tuple(AttendeeSpec(one.account, one.role) for one in session.attendees),
         present=session.present,
+        waiting=tuple(one.account for one in session.waiting),
+        urgent=session.urgent,
         live_ms=session.live_ms,
         ended_ms=session.ended_ms,
         reason=session.reason,

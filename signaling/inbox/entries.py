@@ -10,22 +10,23 @@ from protocol.fields import Role
 from relay import rows
 from relay.inbox import InboxRoom
 from signaling.sessions.session import from_row
+from signaling.sessions.views import view
 
 
 def entry_of(room: InboxRoom, account: str, online: Collection[str]) -> InboxEntry:
     """A room as ``account`` sees it; ``online`` are accounts that are connected."""
-    waiting = room.unanswered
+    role, waiting = cast(Role, room.role), room.unanswered
     others = [member.account for member in room.members if member.account != account]
     return InboxEntry(
         room=room.room,
-        role=cast(Role, room.role),
+        role=role,
         epoch=room.log.epoch,
         head=room.log.head,
         read=room.read,
         unread=room.unread,
         unanswered=Unanswered(waiting.offset, waiting.at_ms) if waiting else None,
         urgent=tuple(UrgentMessage(one.offset, one.at_ms, one.sender) for one in room.flagged),
-        session=_next(room.upcoming, account),
+        session=_next(room.upcoming, account, role),
         online=tuple(one for one in others if one in online),
     )
 
@@ -53,11 +54,10 @@ def _attention(room: InboxRoom) -> tuple[int, int, str]:
     return (2 if room.unread else 3), 0, room.room
 
 
-def _next(upcoming: Sequence[rows.Session], account: str) -> NextSession | None:
+def _next(upcoming: Sequence[rows.Session], account: str, role: Role) -> NextSession | None:
     for row in upcoming:
         session = from_row(row)
         if session.invites(account):
-            return NextSession(
-                session.id, session.state, session.modality, session.starts_ms, session.agreed_end_ms
-            )
+            seen = view(session, account, "therapist" if role == "therapist" else "client", 0)
+            return NextSession(seen.session, seen.state, seen.modality, seen.starts_ms, seen.agreed_end_ms)
     return None

@@ -1,4 +1,4 @@
-"""Cutting media: all that sessions ask of this package, and all that needs to know nothing of them."""
+"""Cutting media, whole or in part: all that sessions ask of this package, which knows nothing of them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import structlog
 
+from protocol.fields import Modality
 from rtc.errors import RtcError
 from signaling.media.placement import Placement
 from signaling.media.pool import Pool
@@ -16,7 +17,7 @@ _log = structlog.get_logger("rapport.media")
 
 
 class Cut:
-    """Takes participants and sessions off their workers, without waiting for it."""
+    """Takes participants, sessions and kinds of media off their workers, without waiting for it."""
 
     def __init__(self, pool: Pool, placement: Placement) -> None:
         self._pool = pool
@@ -34,6 +35,12 @@ class Cut:
         seat = self._placement.leave(session, account)
         if seat and (worker := self._pool.worker(seat.slot)):
             self._spawn(worker.remove(session, seat.generation, account))
+
+    def switch(self, session: str, modality: Modality) -> None:
+        """Forward nothing that this modality excludes, from now on."""
+        seat = self._placement.seat(session)
+        if seat and (worker := self._pool.worker(seat.slot)):
+            self._spawn(worker.set_modality(session, seat.generation, modality))
 
     def _spawn(self, request: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(self._send(request))

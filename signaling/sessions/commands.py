@@ -6,26 +6,33 @@ Values only. Spans and instants are milliseconds.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
+from uuid import UUID
 
-from protocol.events import SessionBody
-from protocol.fields import Modality, Role
-from signaling.sessions.session import Session
+from protocol.fields import EndReason, Modality, Place, SessionRole, SessionState
+from protocol.sessions import ConsentTerm
+from signaling.sessions import states
+from signaling.sessions.session import Attendee, GivenCue, Session
+from signaling.sessions.terms import NO_WISHES, Terms, Wishes
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
-    """What holds for a session unless it says otherwise; spans in milliseconds."""
+class Limits:
+    """Within what sessions are scheduled, moved and extended; spans in milliseconds."""
 
-    join_window_ms: int
-    grace_ms: int
-    overrun_ms: int
-    capacity: int
     min_length_ms: int
     max_length_ms: int
     max_ahead_ms: int
     late_start_ms: int
     """How far in the past the start of a new session may lie: clocks differ, and requests travel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What a deployment, or a room of it, says about its sessions."""
+
+    terms: Terms
+    limits: Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +45,19 @@ class Agreed:
     length_ms: int
     modality: Modality
     invited: tuple[str, ...] = ()
+    attendees: tuple[Attendee, ...] = ()
+    wishes: Wishes = NO_WISHES
+
+
+# --- Who comes and goes ---
 
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """An invited member comes in with a connection."""
+    """Someone invited comes with a connection: into the session, or into its waiting room."""
 
     account: str
-    role: Role
+    role: SessionRole
     connection: str
 
 
@@ -59,9 +71,85 @@ class Leave:
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """Connections are gone without a word; their accounts stay in the session for the grace."""
+    """Connections are gone without a word; their accounts keep their places for the grace."""
 
     connections: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Admit:
+    """A therapist lets people in from the waiting room: all of them, or none."""
+
+    by: str
+    accounts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Deny:
+    """A therapist turns someone in the waiting room away."""
+
+    by: str
+    account: str
+
+
+@dataclass(frozen=True, slots=True)
+class SendBack:
+    """A therapist puts someone back into the waiting room."""
+
+    by: str
+    account: str
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """Someone invited gives a consent, or withdraws it."""
+
+    account: str
+    role: SessionRole
+    term: ConsentTerm
+    given: bool
+
+
+# --- When it is and ends ---
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """The session is to be at another time."""
+
+    starts_ms: int
+    length_ms: int
+    limits: Limits
+    by: str | None = None
+    """None for a back end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extend:
+    """A therapist moves the agreed end; the same key does so once."""
+
+    by: str
+    key: UUID
+    span_ms: int
+    max_length_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """The session is marked as urgent, or the mark is cleared."""
+
+    by: str
+    role: SessionRole
+    urgent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SayLate:
+    """Someone invited is running late by so many minutes; 0: they are not, after all."""
+
+    account: str
+    role: SessionRole
+    minutes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,17 +164,150 @@ class Stop:
     """A back end cancels the session or ends it."""
 
 
+# --- How people talk ---
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeModality:
+    """Someone inside changes how people talk."""
+
+    by: str
+    modality: Modality
+
+
+@dataclass(frozen=True, slots=True)
+class Propose:
+    """Someone inside proposes another modality."""
+
+    by: str
+    modality: Modality
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Someone inside accepts what another has proposed, turns it down, or takes their own proposal back."""
+
+    by: str
+    modality: Modality
+    accepted: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Rehost:
     """The session's media goes to another worker."""
 
 
-Command: TypeAlias = Join | Leave | Drop | End | Stop | Rehost
+Command: TypeAlias = (
+    Join
+    | Leave
+    | Drop
+    | Admit
+    | Deny
+    | SendBack
+    | Consent
+    | Move
+    | Extend
+    | Mark
+    | SayLate
+    | End
+    | Stop
+    | ChangeModality
+    | Propose
+    | Answer
+    | Rehost
+)
+
+
+# --- What follows ---
+
+Unlogged: TypeAlias = Literal[
+    "joined",
+    "waiting",
+    "admitted",
+    "denied",
+    "sent_back",
+    "gave_up",
+    "left",
+    "consented",
+    "consent_withdrawn",
+    "proposed",
+    "declined",
+]
+"""What the room's log does not tell: who comes and goes, and what is between two people.
+
+`gave_up` is leaving the waiting room.
+"""
+
+Change: TypeAlias = (
+    states.Change | Literal["scheduled", "modality", "late", "urgent", "urgent_cleared"] | Unlogged
+)
+"""What can happen to a session."""
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """Something that happened to a session, as the session stood right after it."""
+
+    change: Change
+    state: SessionState
+    modality: Modality
+    starts_ms: int
+    ends_ms: int
+    """The end agreed."""
+    by: str | None = None
+    """Who did it; None when the clock or a back end did."""
+    account: str | None = None
+    """To whom it happened, where that is someone else or the clock did it."""
+    reason: EndReason | None = None
+    due_ms: int | None = None
+    """When it was due, if the clock did it."""
+    minutes: int | None = None
+    term: ConsentTerm | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Announce:
-    """Tell everyone invited where the clock stands."""
+    """Tell those inside, and those who were inside before, how the session stands."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShowWaiting:
+    """Tell the therapists of the room who waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """An account is at another place now: hold its connections back or let them through, and tell it why."""
+
+    account: str
+    place: Place
+    connections: tuple[str, ...]
+    """Those it has joined with, which this is about."""
+    status: Literal["admitted", "denied", "sent_back", "out", "over"] | None = None
+    """What to tell the account; None if its own request is answered by it."""
+
+
+@dataclass(frozen=True, slots=True)
+class GiveCue:
+    """Tell those whom the terms name how much is left."""
+
+    cue: GivenCue
+
+
+@dataclass(frozen=True, slots=True)
+class TellLate:
+    """Tell everyone invited that someone is running late."""
+
+    account: str
+    role: SessionRole
+    minutes: int
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchMedia:
+    """Forward nothing that this modality excludes, from now on."""
+
+    modality: Modality
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +322,9 @@ class RemoveMedia:
     account: str
 
 
-Effect: TypeAlias = Announce | CloseMedia | RemoveMedia
+Effect: TypeAlias = (
+    Announce | ShowWaiting | Tell | GiveCue | TellLate | SwitchMedia | CloseMedia | RemoveMedia
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +332,8 @@ class Decision:
     """A session after a change, and what the change asks for."""
 
     session: Session
-    events: tuple[SessionBody, ...] = ()
-    """For the room's log, in this order, in the same commit as the session."""
+    events: tuple[Happened, ...] = ()
+    """What happened, in this order. It becomes durable in the same commit as the session."""
     effects: tuple[Effect, ...] = ()
     """To be carried out once that is durable."""
 

@@ -1,13 +1,13 @@
-"""Sessions as the rest of the server asks for them: who may, and what it means.
+"""Sessions as the rest of the server asks for them: who asks, whether they may know of the session, what for.
 
-How a change is made is the matter of :mod:`signaling.sessions.changes`, what it does of the core.
+What a command does is decided in :mod:`signaling.sessions.core`, made durable by
+:mod:`signaling.sessions.changes` and told by :mod:`signaling.sessions.telling`.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from itertools import chain
 from typing import cast
 
 import msgspec
@@ -15,23 +15,39 @@ import structlog
 
 from protocol import errors
 from protocol.errors import ProtocolError
-from protocol.fields import Role
-from protocol.frames import SessionView
+from protocol.fields import SessionRole
+from protocol.sessions import (
+    SessionExtend,
+    SessionExtended,
+    SessionGet,
+    SessionJoin,
+    SessionLeave,
+    SessionRequest,
+    SessionView,
+)
+from relay import rows
 from relay.errors import StoreError
 from relay.rows import Deadline, SessionCursor
 from relay.store import Store
-from relay.writes import Write
+from relay.writes import Beat, Write
 from signaling.caller import Caller
-from signaling.sessions import core
+from signaling.sessions import core, moves, views
 from signaling.sessions.changes import Changes
-from signaling.sessions.commands import Agreed, Drop, End, Join, Leave, Policy, Rehost, Stop
-from signaling.sessions.session import Session, from_row, view
+from signaling.sessions.commands import Agreed, Drop, Join, Leave, Move, Policy, Rehost, Stop
+from signaling.sessions.ports import Bookings
+from signaling.sessions.requests import AnyonesRequest, TherapistRequest, command_of
+from signaling.sessions.session import Session, from_row
+from signaling.sessions.terms import decode_wishes
 from signaling.timebase import Timebase
 
 DAY_MS = 86_400_000
 PAGE = 256
-MANY = 1 << 20
-"""More running sessions than any deployment has: they are asked for at once, when a node starts."""
+NODE = "local"
+"""The name of this node among those that share the store."""
+
+RUNNING = ("open", "live", "overrun")
+"""The states in which somebody can be in a session."""
+
 
 _log = structlog.get_logger("rapport.sessions")
 
@@ -40,12 +56,20 @@ class Sessions:
     """The sessions of this deployment, as one node serves them.
 
     Every method raises :exc:`ProtocolError` for what is refused and :exc:`relay.errors.StoreError` when the
-    store fails.
+    store fails. To those who are not invited a session does not exist: ``no_such_session``.
     """
 
-    def __init__(self, store: Store, changes: Changes, timebase: Timebase, policy: Policy) -> None:
+    def __init__(
+        self,
+        store: Store,
+        changes: Changes,
+        bookings: Bookings,
+        timebase: Timebase,
+        policy: Policy,
+    ) -> None:
         self._store = store
         self._changes = changes
+        self._bookings = bookings
         self._timebase = timebase
         self._policy = policy
         self._joined: dict[str, set[str]] = {}  # sessions by connection of this node
@@ -53,54 +77,73 @@ class Sessions:
 
     # --- For people ---
 
+    async def perform(self, caller: Caller, request: SessionRequest) -> SessionView | SessionExtended:
+        """Carry out a request; the session after it, as the caller may see it."""
+        match request:
+            case SessionGet(session=session_id):
+                return await self.get(caller, session_id)
+            case SessionJoin(session=session_id):
+                return await self.join(caller, session_id)
+            case SessionLeave(session=session_id):
+                return await self.leave(caller, session_id)
+            case SessionExtend():
+                return await self._extend(caller, request)
+            case _:
+                return await self._ask(caller, request)
+
     async def get(self, caller: Caller, session_id: str) -> SessionView:
-        """How a session stands. ``no_such_session`` for who is not invited, as if it did not exist."""
-        session, _ = await self._as_invited(caller, session_id)
-        return view(session, self._timebase.now_ms())
+        """How a session stands, as far as the caller may see it."""
+        session, role = await self._as_invited(caller, session_id)
+        return self._view(session, caller, role)
 
     async def join(self, caller: Caller, session_id: str) -> SessionView:
-        """Bring the caller's connection into a session.
+        """Bring the caller's connection into a session, or into its waiting room.
 
-        ``session_not_open`` before its join window, ``session_over`` after its end, ``session_full``.
+        ``session_not_open`` before its join window, ``session_over`` after its end, ``session_full``,
+        ``consent_required``, ``not_observable``.
         """
         _, role = await self._as_invited(caller, session_id)
         connection = _connection(caller)
         self._joined.setdefault(connection, set()).add(session_id)
-        joined = await self._changes.change(session_id, Join(caller.account, role, connection))
+        await self._changes.change(session_id, Join(caller.account, role, connection))
         if connection not in self._joined:  # it was closed while the store was writing
-            joined = await self._changes.change(session_id, Drop(frozenset({connection})))
+            await self._changes.change(session_id, Drop(frozenset({connection})))
         try:
-            await self._as_invited(caller, session_id)
-        except ProtocolError:  # it was removed from the room while the store was writing
+            # Read again: by now it may have been admitted, or removed from the room.
+            joined, role = await self._as_invited(caller, session_id)
+        except ProtocolError:
             await self._changes.change(session_id, Leave(caller.account, None))
             raise
-        return view(joined, self._timebase.now_ms())
+        return self._view(joined, caller, role)
 
     async def leave(self, caller: Caller, session_id: str) -> SessionView:
         """Take the caller's connection out of a session; with the account's last one the account is out."""
-        await self._as_invited(caller, session_id)
+        _, role = await self._as_invited(caller, session_id)
         connection = _connection(caller)
         left = await self._changes.change(session_id, Leave(caller.account, connection))
         self._joined.get(connection, set()).discard(session_id)
-        return view(left, self._timebase.now_ms())
-
-    async def end(self, caller: Caller, session_id: str) -> SessionView:
-        """End a session for everyone. ``forbidden`` for who is not a therapist of its room."""
-        _, role = await self._as_invited(caller, session_id)
-        if role != "therapist" or caller.role != "therapist":
-            raise ProtocolError(errors.FORBIDDEN, "only a therapist of the room ends its sessions")
-        ended = await self._changes.change(session_id, End(caller.account))
-        return view(ended, self._timebase.now_ms())
+        return self._view(left, caller, role)
 
     async def joined(self, caller: Caller, session_id: str) -> Session:
-        """The session, if the caller's connection is in it. ``not_joined``, ``session_over``."""
+        """The session, if the caller's connection is in it.
+
+        ``not_joined``, ``not_admitted`` while the account waits, ``session_over``.
+        """
         session, _ = await self._as_invited(caller, session_id)
         if session.over:
             raise ProtocolError(errors.SESSION_OVER)
-        place = session.participant(caller.account)
-        if place is None or _connection(caller) not in place.connections:
+        if _connection(caller) not in moves.inside(session, caller.account).connections:
             raise ProtocolError(errors.NOT_JOINED)
         return session
+
+    async def waiting(self, account: str, rooms: Sequence[str]) -> dict[str, str]:
+        """The sessions of these rooms before which an account waits, and the room of each."""
+        return {
+            session.id: room
+            for room in rooms
+            for session in await self._recent(room)
+            if session.waiter(account)
+        }
 
     async def connection_closed(self, caller: Caller, *, for_good: bool = False) -> None:
         """A connection is gone: whoever has no other one in a session is absent from now on.
@@ -120,11 +163,19 @@ class Sessions:
         ``session_times``, ``no_such_room``, ``no_such_member`` for an invited account that is none,
         ``already_exists``.
         """
+        attendees = [one.account for one in agreed.attendees]
+        if len({*attendees, *agreed.invited}) < len(attendees) + len(agreed.invited):
+            raise ProtocolError(errors.INVALID_FIELD, "an account is invited twice")
+        room = await self._store.room(agreed.room)
+        if room is None:
+            raise ProtocolError(errors.NO_SUCH_ROOM)
         members = {member.account for member in await self._store.members(agreed.room)}
         if not members.issuperset(agreed.invited):
             raise ProtocolError(errors.NO_SUCH_MEMBER, "an invited account is not a member of the room")
+        terms = self._policy.terms.with_wishes(decode_wishes(room.body))
+        policy = Policy(terms, self._policy.limits)
         now_ms = self._timebase.now_ms()
-        decision = core.schedule(agreed, self._policy, now_ms)
+        decision = core.schedule(agreed, policy, now_ms)
         await self._changes.begin(decision, now_ms, also(decision.session))
         return decision.session
 
@@ -136,19 +187,25 @@ class Sessions:
         """The sessions of a room by start, then id, beginning behind ``after``."""
         return tuple(map(from_row, await self._store.sessions_of(room, after=after, limit=limit)))
 
+    async def move(
+        self, session_id: str, starts_ms: int, length_ms: int, *, by: str | None = None
+    ) -> Session:
+        """Hold a session at another time. ``session_times``, ``session_begun``, ``session_over``.
+
+        ``by`` is the therapist who asks; None for a back end.
+        """
+        command = Move(starts_ms, length_ms, self._policy.limits, by)
+        return await self._changes.change(session_id, command)
+
     async def stop(self, session_id: str) -> Session:
         """Cancel a session, or end it if it is live; one that is over stays as it is."""
         return await self._changes.change(session_id, Stop())
 
     async def evict(self, account: str, room: str) -> None:
         """Take an account out of whatever is going on in a room, because it may not be there any more."""
-        # Nothing that began earlier is still going on: no session is longer than a day.
-        page = SessionCursor(self._timebase.now_ms() - 2 * DAY_MS, "")
-        while sessions := await self.of_room(room, page, PAGE):
-            for session in sessions:
-                if session.participant(account):
-                    await self._changes.change(session.id, Leave(account, None))
-            page = SessionCursor(sessions[-1].starts_ms, sessions[-1].id)
+        for session in await self._recent(room):
+            if session.participant(account) or session.waiter(account):
+                await self._changes.change(session.id, Leave(account, None))
 
     # --- For the media plane and the clock ---
 
@@ -166,36 +223,77 @@ class Sessions:
         return tuple(await asyncio.gather(*carried_out, return_exceptions=True))
 
     async def recover(self) -> None:
-        """Take everyone whom an earlier life of this process has left in a session for absent from now on."""
-        running = await self._store.deadlines(due_before_ms=self._timebase.now_ms() + 2 * DAY_MS, limit=MANY)
-        for session_id in dict.fromkeys(one.session for one in running if one.kind != "window_opened"):
-            try:
-                session = await self.find(session_id)
-            except msgspec.MsgspecError:
-                _log.error("session_not_readable", session=session_id)
-                continue
-            if left := frozenset(chain.from_iterable(one.connections for one in session.participants)):
-                await self._changes.change(session_id, Drop(left))
+        """Take everyone whom an earlier life of this process has left in a session for absent since its end.
+
+        To be called before anything is fired.
+        """
+        # Without a beat it ended within a second of the last change, which counts then.
+        alive_ms = await self._store.beat(NODE) or 0
+        for state in RUNNING:
+            after = ""
+            while page := await self._store.sessions_in(state, after=after, limit=PAGE):
+                for row in page:
+                    await self._lose(row, alive_ms)
+                after = page[-1].id
 
     async def tick(self) -> None:
-        """To be called about once a second: repeats what the store did not take, sends due countdowns."""
+        """To be called about once a second: repeats what the store did not take, sends due countdowns.
+
+        As long as somebody is in a session it also notes in the store that this process is alive.
+        """
         unsaid, self._unsaid = self._unsaid, []
         for session_id, gone in unsaid:
             await self._gone(session_id, gone)
         await self._changes.remind()
+        if any(self._joined.values()):
+            await self._store.commit(Beat(NODE, self._timebase.now_ms()))
 
     # --- Inside ---
 
-    async def _as_invited(self, caller: Caller, session_id: str) -> tuple[Session, Role]:
-        """The session and the caller's role in its room, if the caller may know of it."""
+    async def _ask(self, caller: Caller, request: TherapistRequest | AnyonesRequest) -> SessionView:
+        _, role = await self._as_invited(caller, request.session)
+        command = command_of(request, caller.account, role, self._policy.limits)
+        return self._view(await self._changes.change(request.session, command), caller, role)
+
+    async def _extend(self, caller: Caller, request: SessionExtend) -> SessionExtended:
+        """Extend a session, with a warning if it runs into the therapist's next one."""
+        before, _ = await self._as_invited(caller, request.session)
+        duplicate = any(one.key == request.mid for one in before.extensions)
+        view = await self._ask(caller, request)
+        overlaps_ms = await self._bookings.next_start(
+            caller.account, after_ms=view.starts_ms, before_ms=view.agreed_end_ms
+        )
+        return SessionExtended(view, overlaps_ms, duplicate)
+
+    async def _as_invited(self, caller: Caller, session_id: str) -> tuple[Session, SessionRole]:
+        """The session and the caller's role in it, if the caller may know of it."""
         caller.check_session(session_id)
         session = await self.find(session_id)
-        members = await self._store.members(session.room)
-        member = next((one for one in members if one.account == caller.account), None)
-        elsewhere = caller.claims.room not in {None, session.room}
-        if member is None or elsewhere or not session.invites(caller.account):
-            raise ProtocolError(errors.NO_SUCH_SESSION)
-        return session, cast(Role, member.role)
+        if caller.claims.room in {None, session.room}:
+            if attendee := session.attendee(caller.account):
+                return session, attendee.role
+            members = await self._store.members(session.room)
+            member = next((one for one in members if one.account == caller.account), None)
+            if member is not None and session.invites(caller.account):
+                # A token never gives more than its own role.
+                weaker = member.role == "therapist" and caller.role != "therapist"
+                return session, "guest" if weaker else cast(SessionRole, member.role)
+        raise ProtocolError(errors.NO_SUCH_SESSION)
+
+    def _view(self, session: Session, caller: Caller, role: SessionRole) -> SessionView:
+        return views.view(session, caller.account, role, self._timebase.now_ms())
+
+    async def _recent(self, room: str) -> list[Session]:
+        """The sessions of a room in which somebody may be: none is longer than a day."""
+        now_ms = self._timebase.now_ms()
+        recent: list[Session] = []
+        page = SessionCursor(now_ms - 2 * DAY_MS, "")
+        while found := await self.of_room(room, page, PAGE):
+            recent += found
+            page = SessionCursor(found[-1].starts_ms, found[-1].id)
+            if page.starts_ms > now_ms + DAY_MS:
+                break
+        return recent
 
     async def _gone(self, session_id: str, gone: Leave | Drop) -> None:
         """Note that somebody is gone, now or as soon as the store takes it: nobody is left to be told."""
@@ -206,6 +304,12 @@ class Sessions:
         except ProtocolError as error:
             if error.kind.temporary:
                 self._unsaid.append((session_id, gone))
+
+    async def _lose(self, row: rows.Session, alive_ms: int) -> None:
+        try:
+            await self._changes.lose(row, alive_ms)
+        except msgspec.MsgspecError:
+            _log.error("session_not_readable", session=row.id)
 
 
 def _connection(caller: Caller) -> str:

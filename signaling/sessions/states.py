@@ -12,11 +12,20 @@ from typing import Literal, NamedTuple, TypeAlias
 from protocol.fields import EndReason, SessionState
 
 Trigger: TypeAlias = Literal[
-    "window_opened", "both_present", "agreed_end", "cap", "ended_by_therapist", "stopped_by_operator"
+    "moved",
+    "window_opened",
+    "both_present",
+    "agreed_end",
+    "agreed_end_empty",
+    "cap",
+    "emptied",
+    "extended",
+    "ended_by_therapist",
+    "stopped_by_operator",
 ]
-"""What moves a session: the clock (first, third and fourth), who is present, or someone's decision."""
+"""What moves a session: the clock, who is present, or someone's decision."""
 
-Change: TypeAlias = Literal["opened", "live", "overrun", "ended", "cancelled", "no_show"]
+Change: TypeAlias = Literal["moved", "opened", "live", "overrun", "extended", "ended", "cancelled", "no_show"]
 """How the room's log names the move."""
 
 
@@ -30,23 +39,31 @@ class Step(NamedTuple):
 
 TRANSITIONS: Mapping[SessionState, Mapping[Trigger, Step]] = {
     "scheduled": {
+        "moved": Step("scheduled", "moved"),
         "window_opened": Step("open", "opened"),
         "stopped_by_operator": Step("cancelled", "cancelled", "cancelled"),
     },
     "open": {
+        "moved": Step("scheduled", "moved"),
         "both_present": Step("live", "live"),
+        "extended": Step("open", "extended"),
         "agreed_end": Step("no_show", "no_show", "no_show"),
         "ended_by_therapist": Step("cancelled", "cancelled", "cancelled"),
         "stopped_by_operator": Step("cancelled", "cancelled", "cancelled"),
     },
     "live": {
+        "extended": Step("live", "extended"),
         # A cap at the agreed end leaves nothing to overrun into: it comes instead of `agreed_end`.
         "agreed_end": Step("overrun", "overrun"),
+        "agreed_end_empty": Step("ended", "ended", "left"),
         "cap": Step("ended", "ended", "completed"),
         "ended_by_therapist": Step("ended", "ended", "left"),
         "stopped_by_operator": Step("ended", "ended", "operator"),
     },
     "overrun": {
+        # Where the new agreed end has passed as well, the clock leads back here at once.
+        "extended": Step("live", "extended"),
+        "emptied": Step("ended", "ended", "completed"),
         "cap": Step("ended", "ended", "cap"),
         "ended_by_therapist": Step("ended", "ended", "completed"),
         "stopped_by_operator": Step("ended", "ended", "operator"),

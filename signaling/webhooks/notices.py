@@ -19,6 +19,8 @@ from protocol.fields import EndReason, Modality, Role, SessionState
 from relay.audit_trail import Grant
 from relay.webhooks import Unreceived
 from relay.writes import Append
+from signaling.sessions.commands import Happened
+from signaling.sessions.session import Session
 
 
 class _Data(Struct, frozen=True, omit_defaults=True):
@@ -44,6 +46,8 @@ class SessionData(_Data, frozen=True):
     """Why it is over, when it is."""
     due_ms: int | None = None
     """When it was due, if the clock did it."""
+    minutes: int | None = None
+    """By how much it was extended, or how late someone will be."""
 
 
 class MemberData(_Data, frozen=True):
@@ -111,7 +115,9 @@ SESSION_TYPES: Mapping[str, WebhookType] = {
     "opened": "session.opened",
     "live": "session.started",
     "overrun": "session.overrun",
+    "late": "session.late",
     "modality": "session.modality_changed",
+    "extended": "session.extended",
     "ended": "session.ended",
     "cancelled": "session.ended",
     "no_show": "session.ended",
@@ -124,6 +130,21 @@ def notice_of(append: Append) -> Notice | None:
     if append.sender is not None:
         return None
     return _notice(decode_body(append.body), append.room, append.at_ms)
+
+
+def waiting(session: Session, happened: Happened, at_ms: int) -> Notice | None:
+    """That somebody waits to be let in, which the room's log does not tell; None for anything else."""
+    if happened.change not in {"waiting", "sent_back"}:
+        return None
+    data = SessionData(
+        session=session.id,
+        state=happened.state,
+        modality=happened.modality,
+        starts_ms=happened.starts_ms,
+        ends_ms=happened.ends_ms,
+        account=happened.account,
+    )
+    return Notice("session.waiting", at_ms, session.room, data)
 
 
 def undelivered(found: Unreceived, at_ms: int) -> Notice:
@@ -166,4 +187,5 @@ def _session(body: SessionBody) -> SessionData:
         account=body.account,
         reason=body.reason,
         due_ms=body.due_ms,
+        minutes=body.minutes,
     )

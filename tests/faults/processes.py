@@ -102,8 +102,9 @@ class Server:
         await self.ask("POST", "/v1/rooms", {"room": room, "members": people})
 
     async def session(self, room: str, session: str, **spec: Any) -> Any:
-        """A session that starts now."""
-        spec = {"session": session, "length_seconds": 600, "modality": "video"} | spec
+        """A session that starts now, without waiting room or overrun unless said otherwise."""
+        policy = {"waiting_room": "nobody", "hard_end": True}
+        spec = {"session": session, "length_seconds": 600, "modality": "video", "policy": policy} | spec
         return await self.ask("POST", f"/v1/rooms/{room}/sessions", spec)
 
     def workers(self) -> list[int]:

@@ -61,7 +61,8 @@ async def test_a_room_and_a_session() -> None:
     assert methods == ("POST", "POST", "GET")
     assert paths == ("/v1/rooms", "/v1/rooms/r1/sessions", "/v1/sessions/s1")
     assert bodies[0] == {"members": [{"account": "anna", "role": "therapist"}]}
-    assert bodies[1] == {"modality": "video", "length_seconds": 300}
+    policy = {"waiting_room": "nobody", "hard_end": True}
+    assert bodies[1] == {"modality": "video", "length_seconds": 300, "policy": policy}
     assert keys[0] != keys[1]
     assert keys[2] is None
 

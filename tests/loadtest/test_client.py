@@ -15,7 +15,7 @@ from loadtest.backoff import Backoff
 from loadtest.client import Client, Pace
 from loadtest.errors import Closed, Disconnected, Refused, TimedOut, Unreachable
 from loadtest.wire import Map
-from protocol import errors, frames
+from protocol import errors, frames, sessions
 from protocol.frames import Ack, Error, Goodbye, MessageSend, Ok, Ping, Pong, Position, Removed, Reset, Sent
 from protocol.signals import Typing
 from tests.loadtest.fake_server import LIMITS, Conversation, FakeServer, Script, event, fake_server, head
@@ -204,14 +204,14 @@ async def test_messages_keep_their_order_across_a_cut() -> None:
 async def test_sessions_are_joined_again_before_anything_is_sent_into_them() -> None:
     async def cut_off(server: Conversation) -> None:
         await server.welcome()
-        joins = await server.hear(frames.SessionJoin)
+        joins = await server.hear(sessions.SessionJoin)
         await server.say(Ok(joins.id, frames.Time(1)))
         await server.hear(MessageSend)
         server.abort()
 
     async def again(server: Conversation) -> None:
         await server.welcome()
-        joins = await server.hear(frames.SessionJoin)
+        joins = await server.hear(sessions.SessionJoin)
         assert joins.session == "s1"
         await server.say(Ping(1))
         await server.hear(Pong)  # nothing else was sent while the reply is due
@@ -231,13 +231,13 @@ async def test_a_session_that_is_over_is_not_joined_a_third_time() -> None:
 
     async def cut_off(server: Conversation) -> None:
         await server.welcome()
-        joins = await server.hear(frames.SessionJoin)
+        joins = await server.hear(sessions.SessionJoin)
         await server.say(Ok(joins.id, frames.Time(1)))
         server.abort()
 
     async def over(server: Conversation) -> None:
         await server.welcome()
-        joins = await server.hear(frames.SessionJoin)
+        joins = await server.hear(sessions.SessionJoin)
         await server.say(_error(errors.SESSION_OVER, joins.id), Ping(1))
         await server.hear(Pong)
         server.abort()
@@ -273,7 +273,7 @@ async def test_a_temporary_refusal_of_a_message_is_waited_out() -> None:
 async def test_other_requests_fail_at_a_cut_and_the_next_one_waits_for_the_connection() -> None:
     async def cut_off(server: Conversation) -> None:
         await server.welcome()
-        await server.hear(frames.SessionJoin)
+        await server.hear(sessions.SessionJoin)
         server.abort()
 
     async def answers(server: Conversation) -> None:
@@ -291,7 +291,7 @@ async def test_other_requests_fail_at_a_cut_and_the_next_one_waits_for_the_conne
 async def test_an_error_is_raised_with_its_stable_name() -> None:
     async def script(server: Conversation) -> None:
         await server.welcome()
-        request = await server.hear(frames.SessionJoin)
+        request = await server.hear(sessions.SessionJoin)
         await server.say(_error(errors.SESSION_NOT_OPEN, request.id, retry_after_ms=9_000))
         await server.idle()
 

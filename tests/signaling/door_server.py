@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,9 @@ from aiohttp import web
 from config.settings import LimitSettings, ReplySettings, ServerSettings, TokenSettings
 from protocol import errors
 from protocol.errors import ProtocolError
-from protocol.fields import Role
-from protocol.frames import Answer, SessionView
+from protocol.fields import Place, Role
+from protocol.frames import Answer
+from protocol.sessions import SessionRequest, SessionView
 from protocol.tokens import Claims, mint
 from relay.bus.local import LocalBus
 from relay.sqlite.store import SqliteStore
@@ -48,7 +49,8 @@ GENEROUS = LimitSettings(
 class ScriptedSessions:
     """Sessions named ``<room>/<anything>`` exist; the rest does not. Notes what it is asked."""
 
-    def __init__(self) -> None:
+    def __init__(self, hub: Hub) -> None:
+        self.hub = hub
         self.closed: list[Caller] = []
         self.asked: list[tuple[str, str]] = []
         self.broken = False
@@ -62,17 +64,16 @@ class ScriptedSessions:
             raise ProtocolError(errors.NO_SUCH_SESSION)
         return SessionView(session, room, "live", "chat", 0, 0, 0, 0, 0)
 
-    async def get(self, caller: Caller, session_id: str) -> SessionView:
-        return self._view("get", session_id)
+    async def perform(self, caller: Caller, request: SessionRequest) -> SessionView:
+        what = str(request.__struct_config__.tag).removeprefix("session.")
+        view = self._view(what, request.session)
+        if what in {"join", "leave"}:
+            place: Place = "inside" if what == "join" else "outside"
+            self.hub.placed(caller.account, [str(caller.connection)], view.session, view.room, place)
+        return view
 
-    async def join(self, caller: Caller, session_id: str) -> SessionView:
-        return self._view("join", session_id)
-
-    async def leave(self, caller: Caller, session_id: str) -> SessionView:
-        return self._view("leave", session_id)
-
-    async def end(self, caller: Caller, session_id: str) -> SessionView:
-        return self._view("end", session_id)
+    async def waiting(self, account: str, rooms: Sequence[str]) -> dict[str, str]:
+        return {}
 
     async def connection_closed(self, caller: Caller, *, for_good: bool = False) -> None:
         self.closed.append(caller)
@@ -110,7 +111,7 @@ class DoorServer:
         self.bus = LocalBus()
         self.rooms = Rooms(self.store, self.bus, self.timebase)
         self.hub = Hub(self.store, self.bus, limits, self.timebase)
-        self.sessions, self.media = ScriptedSessions(), ScriptedMedia()
+        self.sessions, self.media = ScriptedSessions(self.hub), ScriptedMedia()
         settings = tokens or TokenSettings(keys={KEY: SECRET})
         self.key_sets = KeySets(settings.jwks, floor_seconds=0.0)
         self.access = Access(settings, self.store, self.key_sets, self.timebase, self)

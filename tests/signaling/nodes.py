@@ -29,7 +29,7 @@ def settings(folder: Path, **sections: Any) -> Settings:
         server=ServerSettings(host="127.0.0.1", port=0, shutdown_seconds=4.0),
         store=StoreSettings(url=f"sqlite:///{folder / 'rapport.db'}"),
         media=MediaSettings(workers=1, host="127.0.0.1", port=0),
-        sessions=SessionSettings(min_minutes=0.001),
+        sessions=SessionSettings(min_minutes=0.001, overrun_minutes=0, waiting_room="nobody"),
         tokens=TokenSettings(keys={DEVELOPMENT_KEY: SECRET}),
     )
     return dataclasses.replace(given, **sections)
@@ -90,7 +90,7 @@ class BackEnd:
         data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
         if data is not None:
             sent["Content-Type"] = "application/json"
-        if method == "POST":
+        if data is not None:
             sent["Idempotency-Key"] = uuid.uuid4().hex if key is None else key
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
         async with self._http.request(method, self.url + path, data=data, headers=sent) as response:

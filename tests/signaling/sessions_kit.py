@@ -8,7 +8,8 @@ from pathlib import Path
 
 from protocol.codec import decode_body
 from protocol.events import SessionBody
-from protocol.fields import Modality, Role
+from protocol.fields import Modality, Place, Role
+from protocol.sessions import SessionEnd, SessionView
 from protocol.signals import Countdown, SignalBody
 from protocol.tokens import Claims
 from relay.bus.local import LocalBus
@@ -16,22 +17,25 @@ from relay.rows import Deadline
 from relay.sqlite import SqliteStore
 from signaling.caller import Caller
 from signaling.rooms import Rooms
+from signaling.sessions.bookings import StoredBookings
 from signaling.sessions.changes import Changes
-from signaling.sessions.commands import Agreed, Policy
+from signaling.sessions.commands import Agreed, Limits, Policy
 from signaling.sessions.service import Sessions
-from signaling.sessions.session import Session
+from signaling.sessions.session import Attendee, Session
+from signaling.sessions.telling import Telling
+from signaling.sessions.terms import NO_WISHES, Wishes
 from signaling.timebase import Timebase
+from tests.signaling.sessions_core_kit import TERMS
 
 MINUTE = 60_000
 POLICY = Policy(
-    join_window_ms=10 * MINUTE,
-    grace_ms=90_000,
-    overrun_ms=0,
-    capacity=3,
-    min_length_ms=1,
-    max_length_ms=240 * MINUTE,
-    max_ahead_ms=400 * 1440 * MINUTE,
-    late_start_ms=400 * 1440 * MINUTE,
+    TERMS,
+    Limits(
+        min_length_ms=1,
+        max_length_ms=240 * MINUTE,
+        max_ahead_ms=400 * 1440 * MINUTE,
+        late_start_ms=400 * 1440 * MINUTE,
+    ),
 )
 
 
@@ -54,9 +58,19 @@ class Told:
 
     signals: list[tuple[frozenset[str], SignalBody]] = field(default_factory=list)
     cut: list[tuple[str, str | None]] = field(default_factory=list)
+    places: list[tuple[str, Place]] = field(default_factory=list)
+    switched: list[tuple[str, Modality]] = field(default_factory=list)
 
     def signal(self, room: str, accounts: Collection[str], body: SignalBody, sender: str | None) -> None:
         self.signals.append((frozenset(accounts), body))
+
+    def placed(
+        self, account: str, connections: Collection[str], session: str, room: str, place: Place
+    ) -> None:
+        self.places.append((account, place))
+
+    def switch(self, session: str, modality: Modality) -> None:
+        self.switched.append((session, modality))
 
     def close(self, session: str) -> None:
         self.cut.append((session, None))
@@ -78,16 +92,18 @@ class Kit:
         self.told = Told()
         self.deadlines: list[Deadline] = []
         self.rooms = Rooms(self.store, LocalBus(), self.timebase)
+        self.telling = Telling(self.store, self.told, self.told, self.timebase)
         self.changes_made = Changes(
             self.store,
             self.rooms,
-            self.told,
-            self.told,
+            self.telling,
             self.timebase,
             self.deadlines.append,
             lambda _: None,
         )
-        self.sessions = Sessions(self.store, self.changes_made, self.timebase, policy)
+        self.sessions = Sessions(
+            self.store, self.changes_made, StoredBookings(self.store), self.timebase, policy
+        )
 
     async def __aenter__(self) -> Kit:
         await self.store.open()
@@ -110,15 +126,24 @@ class Kit:
         length_ms: int = 45 * MINUTE,
         modality: Modality = "video",
         invited: tuple[str, ...] = (),
+        attendees: tuple[Attendee, ...] = (),
+        wishes: Wishes = NO_WISHES,
     ) -> Session:
         """A session that starts after so many milliseconds."""
-        agreed = Agreed(session, room, self.clock.ms + in_ms, length_ms, modality, invited)
+        starts_ms = self.clock.ms + in_ms
+        agreed = Agreed(session, room, starts_ms, length_ms, modality, invited, attendees, wishes)
         return await self.sessions.create(agreed, lambda _: ())
 
     async def live(self, session: str = "s") -> None:
         """Bring anna and ben into a session."""
         await self.sessions.join(person("anna", "therapist"), session)
         await self.sessions.join(person("ben", "client"), session)
+
+    async def end(self, caller: Caller, session: str = "s") -> SessionView:
+        """End a session."""
+        view = await self.sessions.perform(caller, SessionEnd(1, session))
+        assert isinstance(view, SessionView)
+        return view
 
     async def fire_due(self) -> list[BaseException | None]:
         """Carry out every deadline that is due, in order."""

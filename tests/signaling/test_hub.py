@@ -18,6 +18,7 @@ from relay.bus import (
     ConnectedNotice,
     EventNotice,
     MembershipNotice,
+    PlaceNotice,
     RevokedNotice,
     SignalNotice,
 )
@@ -40,7 +41,7 @@ class ScriptedLink:
         self.rooms: Set[str] = frozenset({"r"})
         self.events: list[EventMessage] = []
         self.signals: list[tuple[SignalNotice, SignalMessage]] = []
-        self.memberships: list[MembershipNotice] = []
+        self.memberships: list[MembershipNotice | PlaceNotice] = []
         self.ended: list[tuple[str, int | None]] = []
         hub.enter(self)
 
@@ -53,7 +54,7 @@ class ScriptedLink:
     def signal(self, notice: SignalNotice, message: SignalMessage) -> None:
         self.signals.append((notice, message))
 
-    def membership(self, notice: MembershipNotice) -> None:
+    def moved(self, notice: MembershipNotice | PlaceNotice) -> None:
         self.memberships.append(notice)
 
     def check_progress(self, now: float) -> None:

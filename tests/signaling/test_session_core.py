@@ -1,4 +1,4 @@
-"""What commands and the clock do to a session: examples, then random histories."""
+"""What commands and the clock do to a session without a waiting room: scheduling, presence, ends."""
 
 from __future__ import annotations
 
@@ -7,78 +7,52 @@ import dataclasses
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from protocol import errors
 from protocol.errors import ProtocolError
-from protocol.events import SessionBody
-from protocol.fields import Role
 from signaling.sessions.commands import (
-    Agreed,
     Announce,
     CloseMedia,
-    Command,
     Decision,
     Drop,
     End,
     Join,
     Leave,
-    Policy,
     Rehost,
     RemoveMedia,
     Stop,
+    Tell,
 )
-from signaling.sessions.core import advance, deadlines, decide, schedule
-from signaling.sessions.session import Session, countdown, from_row, to_row, view
-
-MINUTE = 60_000
-START = 1_800_000_000_000
-POLICY = Policy(
-    join_window_ms=10 * MINUTE,
-    grace_ms=90_000,
-    overrun_ms=0,
-    capacity=3,
-    min_length_ms=MINUTE,
-    max_length_ms=240 * MINUTE,
-    max_ahead_ms=400 * 1440 * MINUTE,
-    late_start_ms=MINUTE,
+from signaling.sessions.core import advance, decide, lost, schedule
+from signaling.sessions.hours import deadlines
+from signaling.sessions.segments import Segment
+from signaling.sessions.session import from_row, to_row
+from signaling.sessions.views import countdown, view
+from tests.signaling.sessions_core_kit import (
+    AGREED,
+    CLIENT,
+    END,
+    GUEST,
+    MINUTE,
+    OPENS,
+    START,
+    THERAPIST,
+    after,
+    changes,
+    live,
+    policy,
+    refused,
+    scheduled,
 )
-AGREED = Agreed("s1", "r1", START, 45 * MINUTE, "video")
-OPENS, END = START - 10 * MINUTE, START + 45 * MINUTE
 
-THERAPIST = Join("anna", "therapist", "c1")
-CLIENT = Join("ben", "client", "c2")
-
-
-def scheduled(policy: Policy = POLICY, now_ms: int = OPENS - MINUTE) -> Session:
-    return schedule(AGREED, policy, now_ms).session
-
-
-def after(session: Session, *commands: tuple[Command, int]) -> Session:
-    for command, now_ms in commands:
-        session = decide(session, command, now_ms).session
-    return session
-
-
-def live(policy: Policy = POLICY) -> Session:
-    return after(scheduled(policy), (THERAPIST, OPENS), (CLIENT, START))
-
-
-def changes(decision: Decision) -> list[str]:
-    return [event.change for event in decision.events]
-
-
-def refused(session: Session, command: Command, now_ms: int) -> ProtocolError:
-    with pytest.raises(ProtocolError) as refusal:
-        decide(session, command, now_ms)
-    return refusal.value
+BACK = Join("ben", "client", "c7")
 
 
 class TestScheduling:
-    """A new session."""
+    """What is agreed on."""
 
     def test_begins_scheduled_and_is_told(self) -> None:
-        decision = schedule(AGREED, POLICY, OPENS - MINUTE)
+        decision = schedule(AGREED, policy(), OPENS - MINUTE)
         assert changes(decision) == ["scheduled"]
         assert decision.session.state == "scheduled"
         assert (decision.session.opens_ms, decision.session.agreed_end_ms) == (OPENS, END)
@@ -86,7 +60,7 @@ class TestScheduling:
         assert deadlines(decision.session) == {"window_opened": OPENS}
 
     def test_is_open_at_once_within_its_window(self) -> None:
-        decision = schedule(AGREED, POLICY, START)
+        decision = schedule(AGREED, policy(), START)
         assert changes(decision) == ["scheduled", "opened"]
         assert decision.events[1].due_ms == OPENS
 
@@ -103,13 +77,13 @@ class TestScheduling:
     def test_refuses_impossible_times(self, starts_ms: int, length_ms: int, problem: str) -> None:
         agreed = dataclasses.replace(AGREED, starts_ms=starts_ms, length_ms=length_ms)
         with pytest.raises(ProtocolError) as refusal:
-            schedule(agreed, POLICY, START)
+            schedule(agreed, policy(), START)
         assert refusal.value.kind is errors.SESSION_TIMES
         assert problem in refusal.value.detail
 
 
 class TestJoining:
-    """Coming in."""
+    """When one can come in, and what follows."""
 
     def test_is_refused_before_the_window_with_the_opening_time(self) -> None:
         refusal = refused(scheduled(), THERAPIST, OPENS - 1)
@@ -122,14 +96,14 @@ class TestJoining:
         assert changes(decision) == ["opened", "joined"]
         assert decision.session.present == ("anna",)
 
-    def test_is_refused_from_the_agreed_end(self) -> None:
-        assert decide(live(), Join("cleo", "guest", "c3"), END - 1).session.state == "live"
-        assert refused(live(), Join("cleo", "guest", "c3"), END).kind is errors.SESSION_OVER
+    def test_is_refused_from_the_end(self) -> None:
+        assert decide(live(), GUEST, END - 1).session.state == "live"
+        assert refused(live(), GUEST, END).kind is errors.SESSION_OVER
 
     def test_makes_it_live_when_a_therapist_and_a_client_are_there(self) -> None:
-        waiting = after(scheduled(), (CLIENT, START))
-        assert waiting.state == "open"
-        decision = decide(waiting, THERAPIST, START + 5)
+        alone = after(scheduled(), (CLIENT, START))
+        assert alone.state == "open"
+        decision = decide(alone, THERAPIST, START + 5)
         assert changes(decision) == ["joined", "live"]
         assert decision.session.live_ms == START + 5
 
@@ -144,36 +118,37 @@ class TestJoining:
     def test_again_with_the_same_connection_changes_nothing_but_answers(self) -> None:
         session = live()
         decision = decide(session, CLIENT, START + 1)
-        assert decision == Decision(session, (), (Announce(),))
+        assert decision == Decision(session, (), (Announce(), Tell("ben", "inside", ("c2",))))
 
     def test_with_a_second_device_is_no_event(self) -> None:
-        decision = decide(live(), Join("ben", "client", "c7"), START + 1)
+        decision = decide(live(), BACK, START + 1)
         assert changes(decision) == []
         assert decision.session.present == ("anna", "ben")
 
-    def test_is_refused_when_it_is_full_except_for_those_in_it(self) -> None:
-        full = after(live(), (Join("cleo", "guest", "c3"), START))
+    def test_is_refused_when_it_is_full(self) -> None:
+        full = after(live(), (GUEST, START))
         assert refused(full, Join("dan", "guest", "c4"), START).kind is errors.SESSION_FULL
         assert decide(full, Join("cleo", "guest", "c5"), START).session.present == full.present
 
 
 class TestLeavingAndAbsence:
-    """Going out, and being gone without a word."""
+    """Going, with and without a word."""
 
     def test_leaving_is_at_once(self) -> None:
         decision = decide(live(), Leave("ben", "c2"), START + 1)
         assert changes(decision) == ["left"]
-        assert decision.effects == (RemoveMedia("ben"), Announce())
+        out = Tell("ben", "outside", ("c2",), "out")
+        assert decision.effects == (RemoveMedia("ben"), Announce(), out)
         assert decision.session.state == "live"
 
     def test_leaving_with_one_of_two_devices_is_not(self) -> None:
-        both = after(live(), (Join("ben", "client", "c7"), START))
+        both = after(live(), (BACK, START))
         decision = decide(both, Leave("ben", "c2"), START)
-        assert (changes(decision), decision.effects) == ([], ())
+        assert (changes(decision), decision.effects) == ([], (Tell("ben", "outside", ("c2",)),))
         assert changes(decide(decision.session, Leave("ben", "c7"), START)) == ["left"]
 
     def test_leaving_altogether_takes_every_device(self) -> None:
-        both = after(live(), (Join("ben", "client", "c7"), START))
+        both = after(live(), (BACK, START))
         assert decide(both, Leave("ben", None), START).session.present == ("anna",)
 
     def test_leaving_what_one_is_not_in_changes_nothing(self) -> None:
@@ -185,16 +160,21 @@ class TestLeavingAndAbsence:
         assert (changes(dropped), dropped.effects) == ([], ())
         assert dropped.session.present == ("anna", "ben")
         assert deadlines(dropped.session)["absence"] == START + 10 + 90_000
-        back = decide(dropped.session, Join("ben", "client", "c9"), START + 10 + 89_999)
+        back = decide(dropped.session, BACK, START + 10 + 89_999)
         assert changes(back) == []
         assert "absence" not in deadlines(back.session)
+        assert back.session.segments == live().segments
 
-    def test_an_absence_as_long_as_the_grace_is_leaving(self) -> None:
+    def test_an_absence_as_long_as_the_grace_is_leaving_when_it_began(self) -> None:
         dropped = decide(live(), Drop(frozenset({"c2"})), START + 10).session
         decision = advance(dropped, START + 10 + 90_000)
         assert changes(decision) == ["left"]
         assert decision.events[0].due_ms == START + 10 + 90_000
-        assert decision.effects == (RemoveMedia("ben"), Announce())
+        assert RemoveMedia("ben") in decision.effects
+        assert decision.session.segments[-2:] == (
+            Segment(START, START + 10, "video", ("anna", "ben")),
+            Segment(START + 10, None, "video", ("anna",)),
+        )
 
     def test_each_absence_has_its_own_grace(self) -> None:
         first = after(live(), (Drop(frozenset({"c2"})), START))
@@ -205,17 +185,27 @@ class TestLeavingAndAbsence:
         assert advance(both, END - 1).session.present == ()
 
     def test_the_other_device_keeps_one_in(self) -> None:
-        both = after(live(), (Join("ben", "client", "c7"), START), (Drop(frozenset({"c2"})), START))
+        both = after(live(), (BACK, START), (Drop(frozenset({"c2"})), START))
         assert "absence" not in deadlines(both)
 
-    def test_the_state_goes_on_when_everyone_is_gone(self) -> None:
-        empty = after(live(), (Leave("ben", None), START), (Leave("anna", None), START))
-        assert empty.state == "live"
-        assert changes(advance(empty, END)) == ["ended"]
+    def test_after_a_restart_one_has_been_absent_since_the_server_was(self) -> None:
+        gone = lost(live(), START + MINUTE).session
+        assert [one.absent_ms for one in gone.participants] == [START + MINUTE] * 2
+        later = advance(gone, END)
+        assert changes(later) == ["left", "left", "ended"]
+        assert later.session.segments[-1] == Segment(START, START + MINUTE, "video", ("anna", "ben"))
+
+    def test_an_absence_that_was_not_bridged_before_the_end_is_not_counted(self) -> None:
+        dropped = decide(live(), Drop(frozenset({"c2"})), END - 10).session
+        ended = advance(dropped, END).session
+        assert ended.segments[-2:] == (
+            Segment(START, END - 10, "video", ("anna", "ben")),
+            Segment(END - 10, END, "video", ("anna",)),
+        )
 
 
 class TestEnding:
-    """The end, by the clock and by people."""
+    """Every way to the end."""
 
     def test_at_the_agreed_end_it_is_completed(self) -> None:
         assert advance(live(), END - 1) == Decision(live())
@@ -223,7 +213,8 @@ class TestEnding:
         assert changes(decision) == ["ended"]
         assert (decision.session.reason, decision.session.ended_ms) == ("completed", END)
         assert decision.events[0].due_ms == END
-        assert decision.effects == (CloseMedia(), Announce())
+        assert decision.effects[:2] == (CloseMedia(), Announce())
+        assert {effect.status for effect in decision.effects if isinstance(effect, Tell)} == {"over"}
         assert decision.session.present == ()
 
     def test_what_was_never_live_is_a_no_show(self) -> None:
@@ -231,19 +222,32 @@ class TestEnding:
         assert changes(decision) == ["no_show"]
         assert (decision.session.state, decision.session.reason) == ("no_show", "no_show")
 
+    def test_who_has_left_early_has_left(self) -> None:
+        empty = after(live(), (Leave("ben", None), START), (Leave("anna", None), START))
+        assert empty.state == "live"
+        ended = advance(empty, END).session
+        assert (ended.state, ended.reason, ended.ended_ms) == ("ended", "left", END)
+
     def test_with_an_overrun_it_goes_on_up_to_the_cap(self) -> None:
-        session = live(dataclasses.replace(POLICY, overrun_ms=15 * MINUTE))
-        over = advance(session, END).session
+        over = advance(live(overrun_ms=15 * MINUTE), END).session
         assert (over.state, over.present) == ("overrun", ("anna", "ben"))
         assert advance(over, END + 15 * MINUTE - 1).session == over
         capped = advance(over, END + 15 * MINUTE).session
         assert (capped.state, capped.reason) == ("ended", "cap")
         assert decide(over, End("anna"), END + 1).session.reason == "completed"
 
+    def test_an_overrun_ends_when_the_last_one_leaves(self) -> None:
+        over = advance(live(overrun_ms=15 * MINUTE), END).session
+        one = after(over, (Leave("ben", None), END + 1))
+        assert one.state == "overrun"
+        decision = decide(one, Leave("anna", None), END + 2)
+        assert changes(decision) == ["left", "ended"]
+        assert (decision.session.reason, decision.session.ended_ms) == ("completed", END + 2)
+
     def test_by_the_therapist(self) -> None:
         decision = decide(live(), End("anna"), START + 7)
         assert (decision.session.reason, decision.session.ended_ms) == ("left", START + 7)
-        assert decision.events[0].account == "anna"
+        assert decision.events[0].by == "anna"
         assert decide(scheduled(), End("anna"), START).session.state == "cancelled"
         assert refused(scheduled(), End("anna"), OPENS - 1).kind is errors.SESSION_NOT_OPEN
         assert refused(live(), End("anna"), END).kind is errors.SESSION_OVER
@@ -266,125 +270,39 @@ def test_media_moves_only_while_the_session_can_be_joined() -> None:
     assert refused(scheduled(), Rehost(), OPENS - 1).kind is errors.SESSION_NOT_OPEN
 
 
-def test_what_people_are_shown() -> None:
+def test_what_those_inside_are_shown() -> None:
     session = live()
-    shown, told = view(session, START + 1), countdown(session, START + 1)
-    assert (shown.state, shown.present, shown.live_ms) == ("live", ("anna", "ben"), START)
-    assert (told.agreed_end_ms, told.cap_ms, told.server_now_ms) == (END, END, START + 1)
-
-
-ROLES: dict[str, Role] = {"anna": "therapist", "ben": "client", "cleo": "guest", "dan": "client"}
-accounts = st.sampled_from(sorted(ROLES))
-devices = st.integers(0, 1)
-
-
-class Histories(RuleBasedStateMachine):
-    """Whatever happens in whatever order: one end, nothing early, nothing stuck, nothing lost in storage."""
-
-    @initialize(
-        length=st.integers(MINUTE, 5 * MINUTE),
-        overrun=st.sampled_from([0, MINUTE]),
-        grace=st.sampled_from([0, 1, 90_000]),
+    shown, told = view(session, "ben", "client", START + 1), countdown(session, START + 1)
+    assert (shown.state, shown.present, shown.live_ms, shown.place) == (
+        "live",
+        ("anna", "ben"),
+        START,
+        "inside",
     )
-    def begin(self, length: int, overrun: int, grace: int) -> None:
-        policy = dataclasses.replace(POLICY, overrun_ms=overrun, grace_ms=grace)
-        self.now = OPENS - 30_000
-        decision = schedule(dataclasses.replace(AGREED, length_ms=length), policy, self.now)
-        self.session = decision.session
-        self.events: list[SessionBody] = list(decision.events)
-
-    def take(self, decision: Decision, until: int) -> None:
-        assert all(event.due_ms is None or event.due_ms <= until for event in decision.events)
-        self.session = decision.session
-        self.events += decision.events
-
-    def command(self, command: Command) -> None:
-        try:
-            self.take(decide(self.session, command, self.now), self.now)
-        except ProtocolError:
-            self.take(advance(self.session, self.now), self.now)
-
-    @rule(milliseconds=st.one_of(st.integers(0, 1000), st.integers(0, 3 * MINUTE)))
-    def wait(self, milliseconds: int) -> None:
-        """The clock fires what is due, perhaps late, perhaps in two turns."""
-        before, self.now = self.session, self.now + milliseconds
-        halfway = advance(before, self.now - milliseconds // 2)
-        whole = advance(before, self.now)
-        assert halfway.then(advance(halfway.session, self.now)) == whole
-        self.take(whole, self.now)
-
-    @rule(milliseconds=st.integers(0, 20 * MINUTE))
-    def sleep_through(self, milliseconds: int) -> None:
-        """Time passes and nobody fires anything: the server is down."""
-        self.now += milliseconds
-
-    @rule(account=accounts, device=devices)
-    def join(self, account: str, device: int) -> None:
-        self.command(Join(account, ROLES[account], f"{account}{device}"))
-
-    @rule(account=accounts, device=st.one_of(st.none(), devices))
-    def leave(self, account: str, device: int | None) -> None:
-        self.command(Leave(account, None if device is None else f"{account}{device}"))
-
-    @rule(gone=st.frozensets(st.builds(lambda account, device: f"{account}{device}", accounts, devices)))
-    def drop(self, gone: frozenset[str]) -> None:
-        self.command(Drop(gone))
-
-    @rule()
-    def rehost(self) -> None:
-        self.command(Rehost())
-
-    @precondition(lambda self: self.now > OPENS)
-    @rule(command=st.sampled_from([End("anna"), Stop()]))
-    def end(self, command: Command) -> None:
-        self.command(command)
-
-    @invariant()
-    def one_end(self) -> None:
-        ends = [event for event in self.events if event.change in {"ended", "cancelled", "no_show"}]
-        assert len(ends) == (1 if self.session.over else 0)
-        if ends:
-            assert self.events[-1] is ends[0]
-            assert self.session.reason == ends[0].reason
-            assert self.session.present == ()
-            assert self.session.ended_ms is not None
-            assert self.session.ended_ms <= min(self.now, self.session.cap_ms)
-
-    @invariant()
-    def there_is_always_a_next_deadline_until_the_end(self) -> None:
-        assert (deadlines(self.session) == {}) == self.session.over
-
-    @invariant()
-    def events_tell_who_is_there(self) -> None:
-        there: list[str] = []
-        for event in self.events:
-            if event.change == "joined":
-                there.append(str(event.account))
-            elif event.change == "left":
-                there.remove(str(event.account))
-            elif event.change in {"ended", "cancelled", "no_show"}:
-                there.clear()
-        assert sorted(there) == sorted(self.session.present)
-        assert len(there) <= POLICY.capacity
-
-    @invariant()
-    def live_once_and_only_with_both(self) -> None:
-        moments = [event for event in self.events if event.change == "live"]
-        assert len(moments) == (0 if self.session.live_ms is None else 1)
-        dues = [event.due_ms for event in self.events if event.due_ms is not None]
-        assert dues == sorted(dues)
-
-    @invariant()
-    def storage_keeps_everything(self) -> None:
-        assert from_row(to_row(self.session, 7)) == self.session
+    assert (told.agreed_end_ms, told.cap_ms, told.server_now_ms) == (END, END, START + 1)
+    assert shown.roles == told.roles == {"anna": "therapist", "ben": "client"}
+    assert shown.both_ms == told.both_ms == 1
 
 
-TestHistories = Histories.TestCase
+def test_a_clock_that_was_set_back_takes_nothing_back() -> None:
+    """A step of the machine's clock moves a new process; what has happened in the session stays before it."""
+    session = after(live(), (Leave("ben", None), START + 10 * MINUTE))
+    back = after(session, (CLIENT, START - 50 * MINUTE))
+    assert back.changed_ms == START + 10 * MINUTE
+    assert [one.starts_ms for one in back.segments] == sorted(one.starts_ms for one in back.segments)
+    assert all(one.ends_ms is None or one.starts_ms < one.ends_ms for one in back.segments)
+    assert advance(back, START).session == back
+    assert advance(back, END).session.ended_ms == END
 
 
 @given(st.integers(0, 60 * MINUTE), st.integers(0, 60 * MINUTE))
 def test_the_clock_does_the_same_in_one_turn_as_in_two(first: int, second: int) -> None:
-    session = after(live(), (Drop(frozenset({"c1", "c2"})), START))
+    session = after(live(overrun_ms=10 * MINUTE, cues_to="everyone"), (Drop(frozenset({"c1", "c2"})), START))
     half, whole = min(first, second), max(first, second)
     one = advance(session, START + half)
     assert one.then(advance(one.session, START + whole)) == advance(session, START + whole)
+
+
+def test_storage_keeps_everything() -> None:
+    session = after(live(overrun_ms=1), (Drop(frozenset({"c1"})), START + 3))
+    assert from_row(to_row(session, 7)) == session
