@@ -21,7 +21,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def server() -> AsyncIterator[str]:
     """The address of a development server in a process of its own."""
-    async with private_server({"RAPPORT_SESSIONS_MIN_MINUTES": "0.1"}) as target:
+    hard_end = {"RAPPORT_SESSIONS_MIN_MINUTES": "0.1", "RAPPORT_SESSIONS_OVERRUN_MINUTES": "0"}
+    async with private_server(hard_end) as target:
         yield target.url
 
 
