@@ -256,6 +256,11 @@ class WebhookSettings:
         "Age at which a message that no device of a member has received is told as `message.undelivered`.",
         between=(0.1, 30 * DAY_SECONDS),
     )
+    low_rating: int = setting(
+        2,
+        "Score up to which a clinical rating is told as `session.rated_low` too; 0 for none.",
+        between=(0, 5),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ WebhookType: TypeAlias = Literal[
     "session.modality_changed",
     "session.ended",
     "session.rated",
+    "session.rated_low",
     "session.late",
     "room.member_added",
     "room.member_removed",

@@ -527,6 +527,30 @@ NO_SUCH_DELIVERY = _kind(
     "`GET /v1/webhooks/{state}` lists those there are",
 )
 
+# Ratings.
+SESSION_NOT_OVER = _kind(
+    1750,
+    "session_not_over",
+    409,
+    "a session can be rated once it is over",
+    "rate it after its end",
+    temporary=True,
+)
+NOT_A_PARTICIPANT = _kind(
+    1751,
+    "not_a_participant",
+    403,
+    "a session is rated by those who were in it",
+    "whoever waited outside, or did not come, has no rating to give",
+)
+ALREADY_RATED = _kind(
+    1752,
+    "already_rated",
+    409,
+    "this account has rated the session before",
+    "the first rating stands; after a lost reply this one may be it",
+)
+
 # Why a WebSocket was closed (RFC 6455, 7.4.2: 4000-4999 are for applications).
 DRAIN = _close(4000, "drain", "planned: the server is being stopped or moved")
 FAILED = _close(4001, "internal", "the server failed on this connection")

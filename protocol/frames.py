@@ -26,7 +26,7 @@ from protocol.fields import (
     RoomId,
     SessionId,
 )
-from protocol.sessions import SessionExtended, SessionRequest, SessionView
+from protocol.sessions import SessionExtended, SessionRate, SessionRequest, SessionView
 from protocol.signals import ClientSignal, SignalBody
 
 VERSION = 1
@@ -415,6 +415,7 @@ AnyRequest: TypeAlias = (
     | MessageSend
     | SignalSend
     | SessionRequest
+    | SessionRate
     | MediaOffer
     | MediaLeave
     | AroundRequest

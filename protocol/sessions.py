@@ -211,6 +211,20 @@ class SessionConsent(Request, frozen=True, tag="session.consent"):
     """Given, or withdrawn."""
 
 
+class SessionRate(Request, frozen=True, tag="session.rate"):
+    """Rate a session that is over and that one was in; once. Nobody else of the room is told.
+
+    After a lost reply send the same again: it has been stored if the answer is ``already_rated``.
+    """
+
+    session: SessionId
+    """Which session."""
+    score: Annotated[int, Meta(ge=1, le=5)]
+    """From 1, very bad, to 5, very good."""
+    technical: bool = False
+    """Whether the problem was a technical one."""
+
+
 SessionRequest: TypeAlias = (
     SessionGet
     | SessionJoin

@@ -29,7 +29,7 @@ from protocol.frames import (
     TimeGet,
     TokenRefresh,
 )
-from protocol.sessions import SessionRequest
+from protocol.sessions import SessionRate, SessionRequest
 from protocol.signals import Read, Typing
 from protocol.tokens import Claims
 from relay.inbox import ANSWER, MESSAGE, QUESTION, EventKind
@@ -43,11 +43,19 @@ from signaling.caller import Caller
 from signaling.door.attendance import Attendance
 from signaling.door.hub import Hub
 from signaling.rooms import Rooms
-from signaling.services import MediaService, Recorder, SessionService
+from signaling.services import MediaService, RatingService, Recorder, SessionService
 from signaling.timebase import Timebase
 
 Awaited: TypeAlias = (
-    TokenRefresh | RoomGet | RoomHistory | RoomRead | SignalSend | SessionRequest | MediaOffer | MediaLeave
+    TokenRefresh
+    | RoomGet
+    | RoomHistory
+    | RoomRead
+    | SignalSend
+    | SessionRequest
+    | SessionRate
+    | MediaOffer
+    | MediaLeave
 )
 """The requests whose results have to be awaited."""
 
@@ -78,6 +86,7 @@ class Dispatcher:
         rooms: Rooms,
         hub: Hub,
         sessions: SessionService,
+        ratings: RatingService,
         media: MediaService,
         access: Access,
         around: Around,
@@ -87,6 +96,7 @@ class Dispatcher:
         self._rooms = rooms
         self._hub = hub
         self._sessions = sessions
+        self._ratings = ratings
         self._media = media
         self._access = access
         self._around = around
@@ -168,6 +178,9 @@ class Dispatcher:
             case MediaLeave(session=session):
                 caller.check_session(session)
                 await self._media.leave(caller, session)
+                return None
+            case SessionRate(session=session, score=score, technical=technical):
+                await self._ratings.rate(caller, session, score, technical=technical)
                 return None
             case _:
                 caller.check_session(request.session)

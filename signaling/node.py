@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from importlib.metadata import version
 from pathlib import Path
@@ -21,7 +21,7 @@ from protocol import errors
 from relay.bus.local import LocalBus
 from relay.errors import StoreError
 from relay.sqlite import SqliteStore
-from relay.writes import ForgetIdempotency
+from relay.writes import ForgetIdempotency, Write
 from rtc.client import MediaWorker
 from rtc.control import EventMessage, WorkerOptions
 from rtc.errors import RtcError
@@ -47,6 +47,9 @@ from signaling.media.service import Media
 from signaling.observe.logs import failure
 from signaling.observe.metrics import Metrics
 from signaling.policy import policy_of
+from signaling.ratings.notices import notices_of
+from signaling.ratings.rating import Rating
+from signaling.ratings.service import Ratings
 from signaling.rooms import Rooms
 from signaling.schedule.feeds import Feeds
 from signaling.schedule.service import Schedule
@@ -56,6 +59,7 @@ from signaling.sessions.clock import Clock
 from signaling.sessions.service import Sessions
 from signaling.sessions.telling import Telling
 from signaling.timebase import Timebase
+from signaling.usage.service import Usage
 from signaling.webhooks.service import Webhooks
 from signaling.webhooks.unreceived import UnreceivedSearch
 
@@ -127,6 +131,10 @@ class Node:
             settings.sessions.max_ahead_days,
         )
         self.feeds = Feeds(self.store, self.rooms, self.timebase, settings.schedule)
+        self.usage = Usage(self.store, self.timebase)
+        self.ratings = Ratings(
+            self.store, self.rooms, self.sessions, self.timebase, self._told, self.metrics.session_rated
+        )
         self.media = Media(self.sessions, self.hub, self.pool, placement, cut)
         self.around = Around.wired(
             self.store, self.rooms, self.bus, self.hub, self.timebase, settings.replies
@@ -135,6 +143,7 @@ class Node:
             self.rooms,
             self.hub,
             self.sessions,
+            self.ratings,
             self.media,
             self.access,
             self.around,
@@ -235,6 +244,8 @@ class Node:
             self.schedule,
             self.feeds,
             self.around,
+            self.usage,
+            self.ratings,
             self.timebase,
             self.auditor,
             self.webhooks,
@@ -298,6 +309,9 @@ class Node:
             on_exit=on_exit,
             request_timeout_seconds=media.request_timeout_seconds,
         )
+
+    def _told(self, rating: Rating) -> Sequence[Write]:
+        return self.webhooks.deliveries(notices_of(rating, self._settings.webhooks.low_rating))
 
     async def forget(self) -> None:
         """Drop what has been kept for long enough; done every hour."""

@@ -24,6 +24,13 @@ class SessionService(Protocol):
         """The caller's connection is gone; ``for_good`` if its device may not come back."""
 
 
+class RatingService(Protocol):
+    """Ratings of sessions. Refusals are ``ProtocolError``."""
+
+    async def rate(self, caller: Caller, session_id: str, score: int, *, technical: bool) -> None:
+        """Keep what the caller says of a session that is over."""
+
+
 class MediaService(Protocol):
     """The media of sessions. Refusals are ``ProtocolError``."""
 

@@ -34,10 +34,12 @@ SHELLS = frozenset(
         "signaling/hours": "replies service",
         "signaling/inbox": "preferences service teller",
         "signaling/http": "accounts application around audit development downloading health pages problems "
-        "rooms schedule serving sessions webhooks",
+        "ratings rooms schedule serving sessions usage webhooks",
         "signaling/media": "cut pool service",
+        "signaling/ratings": "service",
         "signaling/schedule": "feeds service",
         "signaling/sessions": "bookings changes clock service telling",
+        "signaling/usage": "service",
         "signaling/webhooks": "deliverer posting service unreceived",
     }.items()
     for name in names.split()

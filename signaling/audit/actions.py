@@ -15,6 +15,7 @@ from protocol.events import MemberBody, SessionBody
 from protocol.fields import Role
 from relay.audit_chain import AuditEntry
 from relay.audit_trail import HoldAudit, ReleaseAudit
+from relay.ratings import PutRating
 from relay.scheduling import CalendarFeed, DropCalendar, PutCalendar, PutSeries
 from relay.webhooks import DropDelivery, ReplayDelivery
 from relay.writes import Append, CreateRoom, Reinstate, Revoke, Trim, Write
@@ -72,6 +73,7 @@ ACTIONS: Mapping[str, str] = {
     "calendar.taken": "An account's calendar feed was closed.",
     "webhook.replayed": "A delivery to a webhook is to be made once more.",
     "webhook.dropped": "A delivery to a webhook was deleted.",
+    "session.rated": "A participant has rated a session; what they say of it is not here.",
     "hold.placed": "A legal hold: entries about the object are not pruned.",
     "hold.released": "The end of a legal hold.",
     "break_glass.opened": "The actor opened the scope that is the object, with the reason given.",
@@ -142,7 +144,9 @@ def entries_of_session(
             )
 
 
-def _entries(write: Write, origin: Origin, at_ms: int) -> Iterator[AuditEntry]:
+def _entries(  # noqa: C901 - one row for each kind of write
+    write: Write, origin: Origin, at_ms: int
+) -> Iterator[AuditEntry]:
     match write:
         case Append(room=room, body=body):
             yield from _of_event(room, body, origin, at_ms)
@@ -164,6 +168,9 @@ def _entries(write: Write, origin: Origin, at_ms: int) -> Iterator[AuditEntry]:
             yield entry_of(origin, "webhook.replayed", "delivery", delivery, at_ms=at_ms)
         case DropDelivery(delivery):
             yield entry_of(origin, "webhook.dropped", "delivery", delivery, at_ms=at_ms)
+        case PutRating(rating):
+            by, session = rating.account, rating.session
+            yield entry_of(origin, "session.rated", "session", session, at_ms=at_ms, subject=by)
         case HoldAudit(hold):
             yield _held(origin, "hold.placed", hold.kind, hold.id, at_ms)
         case ReleaseAudit(kind, name):

@@ -27,6 +27,7 @@ from signaling.http.schemas import (
     SessionItem,
     SessionSpec,
 )
+from signaling.http.usage_api import USAGE
 
 ENDPOINTS: tuple[AnyEndpoint, ...] = (
     Endpoint(
@@ -218,4 +219,5 @@ ENDPOINTS: tuple[AnyEndpoint, ...] = (
     *SCHEDULE,
     *AROUND,
     *AUDIT,
+    *USAGE,
 )

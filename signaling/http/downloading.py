@@ -12,12 +12,12 @@ from signaling.observe.logs import failure
 _log = structlog.get_logger("rapport.http")
 
 
-async def download(request: web.Request, what: Download, media_type: str) -> web.StreamResponse:
+async def download(request: web.Request, what: Download) -> web.StreamResponse:
     """Send a download. What it refuses before its first chunk is raised, for a problem document."""
     first = await anext(what.chunks, b"")
     response = web.StreamResponse(
         headers={
-            "Content-Type": f"{media_type}; charset=utf-8",
+            "Content-Type": f"{what.media_type}; charset=utf-8",
             "Content-Disposition": f'attachment; filename="{what.file_name}"',
         }
     )

@@ -14,12 +14,14 @@ from relay.writes import Write
 from signaling.around import Around
 from signaling.caller import Caller
 from signaling.http.pagination import PageRequest
+from signaling.ratings.service import Ratings
 from signaling.rooms import Rooms
 from signaling.schedule.feeds import Feeds
 from signaling.schedule.service import Schedule
 from signaling.services import Recorder
 from signaling.sessions.service import Sessions
 from signaling.timebase import Timebase
+from signaling.usage.service import Usage
 from signaling.webhooks.service import Webhooks
 
 BodyT = TypeVar("BodyT")
@@ -33,6 +35,7 @@ CSV = "text/csv"
 class Download:
     """An answer of any length, which is sent while it is made."""
 
+    media_type: str
     file_name: str
     chunks: AsyncIterator[bytes]
     """What it raises before the first of them is answered as a refusal; after that the connection breaks."""
@@ -47,7 +50,7 @@ class Reply:
     location: str | None = None
     """The address of what was created."""
     download: Download | None = None
-    """Instead of a value; in the media type that the caller accepts."""
+    """Instead of a value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,8 @@ class Services:
     schedule: Schedule
     feeds: Feeds
     around: Around
+    usage: Usage
+    ratings: Ratings
     timebase: Timebase
     recorder: Recorder
     webhooks: Webhooks

@@ -46,7 +46,7 @@ def route(endpoint: AnyEndpoint, services: Services, access: Access) -> web.Rout
             call = Call(caller, path, query, page, keep=lambda _: (), accepts=accepts)
             reply = await endpoint.handle(services, call)
             if reply.download is not None:
-                return await download(request, reply.download, accepts)
+                return await download(request, reply.download)
             return _response(sent(reply))
         body = await _body(request, decode)
         tried = attempt(

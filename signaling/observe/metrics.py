@@ -89,6 +89,12 @@ class Metrics:
             ("endpoint", "outcome"),
             registry=self._registry,
         )
+        self._ratings = Counter(
+            "rapport_session_ratings",
+            "Ratings of sessions; those about technical problems are a kind of their own.",
+            ("kind", "score"),
+            registry=self._registry,
+        )
         ProcessCollector(registry=self._registry)
         self._registry.register(_Figures(self))
 
@@ -114,6 +120,10 @@ class Metrics:
     def delivery_attempted(self, endpoint: str, outcome: str) -> None:
         """A delivery to an endpoint was attempted: ``delivered``, ``failed`` or ``dead``."""
         self._attempts.labels(endpoint, outcome).inc()
+
+    def session_rated(self, kind: str, score: int) -> None:
+        """A session was rated: ``clinical`` or ``technical``, from 1 to 5."""
+        self._ratings.labels(kind, str(score)).inc()
 
     def exposition(self, snapshot: Snapshot) -> bytes:
         """Everything, in Prometheus' text format."""

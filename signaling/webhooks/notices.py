@@ -15,7 +15,7 @@ from msgspec import Struct
 from config.webhooks import WebhookType
 from protocol.codec import decode_body
 from protocol.events import AcknowledgedBody, AutoReplyBody, EventBody, MemberBody, MessageBody, SessionBody
-from protocol.fields import EndReason, Modality, Role, SessionState
+from protocol.fields import EndReason, Modality, Role, SessionRole, SessionState
 from relay.audit_trail import Grant
 from relay.webhooks import Unreceived
 from relay.writes import Append
@@ -70,6 +70,21 @@ class UndeliveredData(_Data, frozen=True):
     """When it was sent."""
 
 
+class RatingData(_Data, frozen=True):
+    """What a participant says of a session that is over."""
+
+    session: str
+    """Its id."""
+    account: str
+    """Who rates it."""
+    role: SessionRole
+    """As what they took part."""
+    score: int
+    """From 1, very bad, to 5, very good."""
+    technical: bool
+    """Whether it is about a technical problem."""
+
+
 class BreakGlassData(_Data, frozen=True):
     """Somebody reads what their token is not good for; why is in the audit trail."""
 
@@ -81,7 +96,7 @@ class BreakGlassData(_Data, frozen=True):
     """Until when."""
 
 
-Data: TypeAlias = SessionData | MemberData | UndeliveredData | BreakGlassData
+Data: TypeAlias = SessionData | MemberData | UndeliveredData | RatingData | BreakGlassData
 
 
 @dataclass(frozen=True, slots=True)

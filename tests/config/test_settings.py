@@ -28,6 +28,7 @@ COUNTS = {
     "limits.requests_burst",
     "limits.account_requests_burst",
     "limits.unacked_events",
+    "webhooks.low_rating",
     "webhooks.parallel",
 }
 

@@ -73,6 +73,7 @@ def test_every_metric_is_explained() -> None:
     )
     metrics = Metrics()
     metrics.session_changed("live")
+    metrics.session_rated("clinical", 5)
     metrics.delivery_attempted("endpoint", "delivered")
     metrics.request_answered("GET", "/", 200, 0.1)
     exposed = metrics.exposition(snapshot).decode()

@@ -72,6 +72,9 @@ class ScriptedSessions:
             self.hub.placed(caller.account, [str(caller.connection)], view.session, view.room, place)
         return view
 
+    async def rate(self, caller: Caller, session_id: str, score: int, *, technical: bool) -> None:
+        self._view("rate", session_id)
+
     async def waiting(self, account: str, rooms: Sequence[str]) -> dict[str, str]:
         return {}
 
@@ -119,7 +122,15 @@ class DoorServer:
             self.store, self.rooms, self.bus, self.hub, self.timebase, replies or ReplySettings()
         )
         dispatcher = Dispatcher(
-            self.rooms, self.hub, self.sessions, self.media, self.access, self.around, self.timebase, self
+            self.rooms,
+            self.hub,
+            self.sessions,
+            self.sessions,
+            self.media,
+            self.access,
+            self.around,
+            self.timebase,
+            self,
         )
         shared = Shared(
             limits, self.store, self.hub, self.access, dispatcher, self.timebase, Acks(self.store)

@@ -49,7 +49,7 @@ async def broken_by_a_fault() -> AsyncIterator[bytes]:
 
 def serving(chunks: Callable[[], AsyncIterator[bytes]]) -> TestServer:
     async def handle(request: web.Request) -> web.StreamResponse:
-        return await download(request, Download("usage.csv", chunks()), "text/csv")
+        return await download(request, Download("text/csv", "usage.csv", chunks()))
 
     app = web.Application(middlewares=[problems])
     app.router.add_get("/", handle)
