@@ -15,7 +15,7 @@ _ROOT = DOCS.parent
 
 
 def _wire_sources() -> list[str]:
-    names = ("base", "frames", "sessions", "around", "events", "signals")
+    names = ("base", "frames", "sessions", "schedule", "around", "events", "signals")
     return [(_ROOT / "protocol" / f"{name}.py").read_text("utf-8") for name in names]
 
 

@@ -26,6 +26,7 @@ from protocol.fields import (
     RoomId,
     SessionId,
 )
+from protocol.schedule import ScheduleRequest, SessionDay, SessionScheduled
 from protocol.sessions import SessionExtended, SessionRate, SessionRequest, SessionView
 from protocol.signals import ClientSignal, SignalBody
 
@@ -374,7 +375,17 @@ class Refreshed(Struct, frozen=True, tag_field="of", tag="token.refresh"):
 
 
 Result: TypeAlias = (
-    Sent | Room | History | SessionView | SessionExtended | Answer | Time | Refreshed | AroundResult
+    Sent
+    | Room
+    | History
+    | SessionView
+    | SessionExtended
+    | SessionScheduled
+    | SessionDay
+    | Answer
+    | Time
+    | Refreshed
+    | AroundResult
 )
 
 
@@ -416,6 +427,7 @@ AnyRequest: TypeAlias = (
     | SignalSend
     | SessionRequest
     | SessionRate
+    | ScheduleRequest
     | MediaOffer
     | MediaLeave
     | AroundRequest

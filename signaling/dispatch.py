@@ -29,6 +29,7 @@ from protocol.frames import (
     TimeGet,
     TokenRefresh,
 )
+from protocol.schedule import ScheduleRequest, SessionCancel, SessionList, SessionMove, SessionSchedule
 from protocol.sessions import SessionRate, SessionRequest
 from protocol.signals import Read, Typing
 from protocol.tokens import Claims
@@ -43,7 +44,7 @@ from signaling.caller import Caller
 from signaling.door.attendance import Attendance
 from signaling.door.hub import Hub
 from signaling.rooms import Rooms
-from signaling.services import MediaService, RatingService, Recorder, SessionService
+from signaling.services import AppointmentService, MediaService, RatingService, Recorder, SessionService
 from signaling.timebase import Timebase
 
 Awaited: TypeAlias = (
@@ -54,6 +55,7 @@ Awaited: TypeAlias = (
     | SignalSend
     | SessionRequest
     | SessionRate
+    | ScheduleRequest
     | MediaOffer
     | MediaLeave
 )
@@ -87,6 +89,7 @@ class Dispatcher:
         hub: Hub,
         sessions: SessionService,
         ratings: RatingService,
+        appointments: AppointmentService,
         media: MediaService,
         access: Access,
         around: Around,
@@ -97,6 +100,7 @@ class Dispatcher:
         self._hub = hub
         self._sessions = sessions
         self._ratings = ratings
+        self._appointments = appointments
         self._media = media
         self._access = access
         self._around = around
@@ -182,6 +186,8 @@ class Dispatcher:
             case SessionRate(session=session, score=score, technical=technical):
                 await self._ratings.rate(caller, session, score, technical=technical)
                 return None
+            case SessionSchedule() | SessionMove() | SessionCancel() | SessionList():
+                return await self._appointments.perform(caller, request)
             case _:
                 caller.check_session(request.session)
                 return await self._sessions.perform(caller, request)

@@ -51,6 +51,7 @@ from signaling.ratings.notices import notices_of
 from signaling.ratings.rating import Rating
 from signaling.ratings.service import Ratings
 from signaling.rooms import Rooms
+from signaling.schedule.appointments import Appointments
 from signaling.schedule.feeds import Feeds
 from signaling.schedule.service import Schedule
 from signaling.sessions.bookings import StoredBookings
@@ -135,6 +136,7 @@ class Node:
         self.ratings = Ratings(
             self.store, self.rooms, self.sessions, self.timebase, self._told, self.metrics.session_rated
         )
+        appointments = Appointments(self.store, self.sessions, self.schedule)
         self.media = Media(self.sessions, self.hub, self.pool, placement, cut)
         self.around = Around.wired(
             self.store, self.rooms, self.bus, self.hub, self.timebase, settings.replies
@@ -144,6 +146,7 @@ class Node:
             self.hub,
             self.sessions,
             self.ratings,
+            appointments,
             self.media,
             self.access,
             self.around,

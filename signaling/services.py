@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from protocol.frames import Answer
+from protocol.schedule import ScheduleRequest, SessionDay, SessionScheduled
 from protocol.sessions import SessionExtended, SessionRequest, SessionView
 from signaling.audit.origin import Origin
 from signaling.caller import Caller
@@ -29,6 +30,15 @@ class RatingService(Protocol):
 
     async def rate(self, caller: Caller, session_id: str, score: int, *, technical: bool) -> None:
         """Keep what the caller says of a session that is over."""
+
+
+class AppointmentService(Protocol):
+    """When sessions are held. Refusals are ``ProtocolError``."""
+
+    async def perform(
+        self, caller: Caller, request: ScheduleRequest
+    ) -> SessionScheduled | SessionView | SessionDay:
+        """Carry out a request about when sessions are held."""
 
 
 class MediaService(Protocol):

@@ -124,7 +124,7 @@ def _operation(
 def _parameters(endpoint: AnyEndpoint, components: dict[str, Any]) -> Iterable[dict[str, Any]]:
     for name in re.findall(r"{(\w+)}", endpoint.path):
         yield _parameter("path", name, "The id.", {"type": "string", "pattern": ID_PATTERN}, required=True)
-    if endpoint.body is not None:
+    if endpoint.method == "POST":
         schema: dict[str, Any] = {"type": "string", "pattern": "^[\\x21-\\x7e]{1,128}$"}
         text = "Any text that no other request of yours has: the same request again gets the same reply."
         yield _parameter("header", "Idempotency-Key", text, schema, required=True)

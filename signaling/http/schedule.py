@@ -13,9 +13,9 @@ from protocol.errors import ProtocolError
 from signaling.caller import Caller
 from signaling.http.endpoint import Call, Reply, Services
 from signaling.http.pagination import cursor_of
-from signaling.http.schedule_schemas import CalendarItem, CutSpec, SeriesItem, SeriesSpec, SplitSpec
+from signaling.http.schedule_schemas import CalendarItem, CutSpec, MoveSpec, SeriesItem, SeriesSpec, SplitSpec
 from signaling.http.schemas import Page
-from signaling.http.sessions import overlap_item, session_item
+from signaling.http.sessions import moved, overlap_item, session_item
 from signaling.schedule.feeds import Feeds
 from signaling.schedule.series import Series
 from signaling.schedule.service import Planned
@@ -73,6 +73,13 @@ async def get_occurrence(services: Services, call: Call[None]) -> Reply:
     """A session of a series by its local time, made now if it is not near yet."""
     series = await _known(services, call)
     return Reply(200, session_item(await services.schedule.occurrence(series.id, call.path["occurrence"])))
+
+
+async def move_occurrence(services: Services, call: Call[MoveSpec]) -> Reply:
+    """Hold one session of a series at another time."""
+    series = await _known(services, call)
+    session = await services.schedule.occurrence(series.id, call.path["occurrence"])
+    return await moved(services, call, session)
 
 
 async def cancel_occurrence(services: Services, call: Call[None]) -> Reply:
@@ -137,7 +144,9 @@ def _series(caller: Caller, room: str, spec: SeriesSpec) -> Series:
     )
 
 
-async def _known(services: Services, call: Call[CutSpec] | Call[SplitSpec] | Call[None]) -> Series:
+async def _known(
+    services: Services, call: Call[CutSpec] | Call[SplitSpec] | Call[MoveSpec] | Call[None]
+) -> Series:
     series = await services.schedule.find(call.path["series"])
     call.caller.check_room(series.room)
     if call.caller.claims.session is not None:

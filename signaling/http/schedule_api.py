@@ -5,7 +5,15 @@ from __future__ import annotations
 from protocol import errors
 from signaling.http import schedule, sessions
 from signaling.http.endpoint import AnyEndpoint, Endpoint
-from signaling.http.schedule_schemas import CalendarItem, CutSpec, DayQuery, SeriesItem, SeriesSpec, SplitSpec
+from signaling.http.schedule_schemas import (
+    CalendarItem,
+    CutSpec,
+    DayQuery,
+    MoveSpec,
+    SeriesItem,
+    SeriesSpec,
+    SplitSpec,
+)
 from signaling.http.schemas import Page, SessionItem
 
 _PLAN = (
@@ -19,6 +27,8 @@ _PLAN = (
 )
 _CHANGE = (errors.NO_SUCH_SERIES, errors.SERIES_CHANGED, errors.SESSION_CHANGED)
 _ONE = (errors.NO_SUCH_SERIES, errors.NO_SUCH_OCCURRENCE, errors.NO_SUCH_MEMBER, errors.SESSION_TIMES)
+
+_MOVE = (errors.SESSION_TIMES, errors.SESSION_BEGUN, errors.SESSION_OVER, errors.SESSION_CHANGED)
 
 SCHEDULE: tuple[AnyEndpoint, ...] = (
     Endpoint(
@@ -103,6 +113,30 @@ SCHEDULE: tuple[AnyEndpoint, ...] = (
         status=200,
         result=SessionItem,
         errors=(*_ONE, errors.STORE_FULL),
+    ),
+    Endpoint(
+        method="PATCH",
+        path="/v1/sessions/{session}",
+        name="moveSession",
+        summary="Hold a session at another time, before it has begun.",
+        scope="sessions",
+        handle=sessions.move_session,
+        body=MoveSpec,
+        status=200,
+        result=SessionItem,
+        errors=(errors.NO_SUCH_SESSION, *_MOVE),
+    ),
+    Endpoint(
+        method="PATCH",
+        path="/v1/series/{series}/occurrences/{occurrence}",
+        name="moveOccurrence",
+        summary="Hold one session of a series at another time.",
+        scope="sessions",
+        handle=schedule.move_occurrence,
+        body=MoveSpec,
+        status=200,
+        result=SessionItem,
+        errors=(*_ONE, *_MOVE),
     ),
     Endpoint(
         method="DELETE",

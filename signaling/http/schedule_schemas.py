@@ -6,7 +6,7 @@ from typing import Annotated, TypeAlias
 
 from msgspec import Meta
 
-from protocol.fields import Modality
+from protocol.fields import Milliseconds, Modality
 from signaling.http.schemas import MAX_MEMBERS, Body, Id, OverlapItem
 
 LocalTime: TypeAlias = Annotated[
@@ -56,6 +56,15 @@ class SeriesSpec(Body, frozen=True):
     """The members who may join; all members of the room if it is empty."""
     skipped: Annotated[tuple[OccurrenceName, ...], Meta(max_length=MAX_SKIPPED)] = ()
     """Those that are left out, by their local times."""
+
+
+class MoveSpec(Body, frozen=True):
+    """Another time for a session."""
+
+    starts_ms: Milliseconds
+    """When it starts."""
+    length_seconds: Annotated[int, Meta(ge=1, le=86_400)] | None = None
+    """How long it is; as long as before if it is left out."""
 
 
 class CutSpec(Body, frozen=True):

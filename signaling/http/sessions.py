@@ -13,10 +13,10 @@ from relay.rows import SessionCursor
 from signaling.http.endpoint import Call, Reply, Services
 from signaling.http.pagination import cursor_of
 from signaling.http.policies import wishes_of
-from signaling.http.schedule_schemas import DayQuery
+from signaling.http.schedule_schemas import DayQuery, MoveSpec
 from signaling.http.schemas import AttendeeSpec, OverlapItem, Page, SessionItem, SessionSpec
 from signaling.schedule.overlap import Booking
-from signaling.schedule.service import ALWAYS, Span, day_span
+from signaling.schedule.service import ALWAYS, Span, booking, day_span
 from signaling.sessions.commands import Agreed
 from signaling.sessions.session import Attendee, Session
 
@@ -91,13 +91,27 @@ async def get_session(services: Services, call: Call[None]) -> Reply:
     return Reply(200, session_item(await _session(services, call)))
 
 
+async def move_session(services: Services, call: Call[MoveSpec]) -> Reply:
+    """Hold a session at another time, before it has begun."""
+    return await moved(services, call, await _session(services, call))
+
+
+async def moved(services: Services, call: Call[MoveSpec], session: Session) -> Reply:
+    """The session, held at another time."""
+    seconds = call.body.length_seconds
+    length_ms = session.length_ms if seconds is None else seconds * 1000
+    elsewhen = await services.sessions.move(session.id, call.body.starts_ms, length_ms)
+    overlaps = await services.schedule.overlaps(session.room, session.invited, [booking(elsewhen)])
+    return Reply(200, _with_warnings(elsewhen, overlaps))
+
+
 async def stop_session(services: Services, call: Call[None]) -> Reply:
     """Cancel a session, or end it if it is live; one that is over stays as it is."""
     session = await _session(services, call)
     return Reply(200, session_item(await services.sessions.stop(session.id)))
 
 
-async def _session(services: Services, call: Call[None]) -> Session:
+async def _session(services: Services, call: Call[None] | Call[MoveSpec]) -> Session:
     call.caller.check_session(call.path["session"])
     session = await services.sessions.find(call.path["session"])
     call.caller.check_room(session.room)
@@ -105,8 +119,12 @@ async def _session(services: Services, call: Call[None]) -> Session:
 
 
 def _created(session: Session, overlaps: Sequence[Booking]) -> Reply:
-    item = msgspec.structs.replace(session_item(session), warnings=tuple(map(overlap_item, overlaps)))
+    item = _with_warnings(session, overlaps)
     return Reply(201, item, f"/v1/sessions/{session.id}")
+
+
+def _with_warnings(session: Session, overlaps: Sequence[Booking]) -> SessionItem:
+    return msgspec.structs.replace(session_item(session), warnings=tuple(map(overlap_item, overlaps)))
 
 
 def overlap_item(overlap: Booking) -> OverlapItem:

@@ -160,6 +160,13 @@ class End:
 
 
 @dataclass(frozen=True, slots=True)
+class Cancel:
+    """A therapist cancels the session, which has not begun."""
+
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """A back end cancels the session or ends it."""
 
@@ -210,6 +217,7 @@ Command: TypeAlias = (
     | Mark
     | SayLate
     | End
+    | Cancel
     | Stop
     | ChangeModality
     | Propose

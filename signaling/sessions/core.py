@@ -24,6 +24,7 @@ from signaling.sessions.commands import (
     Agreed,
     Announce,
     Answer,
+    Cancel,
     ChangeModality,
     Command,
     Consent,
@@ -130,6 +131,8 @@ def _decided(session: Session, command: Command, now_ms: int) -> Decision:  # no
             return hours.say_late(session, command, now_ms)
         case End(account):
             return step(running(session, now_ms), "ended_by_therapist", now_ms, by=account)
+        case Cancel():
+            return hours.cancel(session, command, now_ms)
         case Stop():
             return Decision(session) if session.over else step(session, "stopped_by_operator", now_ms)
         case ChangeModality():

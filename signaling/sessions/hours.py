@@ -18,6 +18,7 @@ from protocol.sessions import Lateness
 from signaling.sessions import entrance
 from signaling.sessions.commands import (
     Announce,
+    Cancel,
     Decision,
     Extend,
     GiveCue,
@@ -201,3 +202,14 @@ def move(session: Session, move: Move, now_ms: int) -> Decision:
         late={},
     )
     return decision.then(step(elsewhen, "moved", now_ms, by=move.by))
+
+
+def cancel(session: Session, cancel: Cancel, now_ms: int) -> Decision:
+    """Cancel the session. One that is cancelled stays so; one that has begun is ended instead."""
+    if session.state == "cancelled":
+        return Decision(session)
+    if session.over:
+        raise ProtocolError(errors.SESSION_OVER)
+    if session.state not in {"scheduled", "open"}:
+        raise ProtocolError(errors.SESSION_BEGUN)
+    return step(session, "stopped_by_operator", now_ms, by=cancel.by)

@@ -33,7 +33,7 @@ from relay.writes import Beat, Write
 from signaling.caller import Caller
 from signaling.sessions import core, moves, views
 from signaling.sessions.changes import Changes
-from signaling.sessions.commands import Agreed, Drop, Join, Leave, Move, Policy, Rehost, Stop
+from signaling.sessions.commands import Agreed, Cancel, Drop, Join, Leave, Move, Policy, Rehost, Stop
 from signaling.sessions.ports import Bookings
 from signaling.sessions.requests import AnyonesRequest, TherapistRequest, command_of
 from signaling.sessions.session import Session, from_row
@@ -196,6 +196,10 @@ class Sessions:
         """
         command = Move(starts_ms, length_ms, self._policy.limits, by)
         return await self._changes.change(session_id, command)
+
+    async def cancel(self, session_id: str, *, by: str) -> Session:
+        """Cancel a session for a therapist. ``session_begun``, ``session_over``."""
+        return await self._changes.change(session_id, Cancel(by))
 
     async def stop(self, session_id: str) -> Session:
         """Cancel a session, or end it if it is live; one that is over stays as it is."""

@@ -17,6 +17,7 @@ from protocol import errors
 from protocol.errors import ProtocolError
 from protocol.fields import Place, Role
 from protocol.frames import Answer
+from protocol.schedule import ScheduleRequest, SessionDay, SessionList, SessionScheduled
 from protocol.sessions import SessionRequest, SessionView
 from protocol.tokens import Claims, mint
 from relay.bus.local import LocalBus
@@ -82,6 +83,17 @@ class ScriptedSessions:
         self.closed.append(caller)
 
 
+class ScriptedAppointments:
+    """Nobody has a session at any time."""
+
+    async def perform(
+        self, caller: Caller, request: ScheduleRequest
+    ) -> SessionScheduled | SessionView | SessionDay:
+        if isinstance(request, SessionList):
+            return SessionDay(0, 0)
+        raise ProtocolError(errors.NO_SUCH_SESSION)
+
+
 class ScriptedMedia:
     """Answers every offer with itself; can be held up."""
 
@@ -126,6 +138,7 @@ class DoorServer:
             self.hub,
             self.sessions,
             self.sessions,
+            ScriptedAppointments(),
             self.media,
             self.access,
             self.around,
