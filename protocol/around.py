@@ -94,7 +94,10 @@ class UrgentMessage(Struct, frozen=True, omit_defaults=True):
 
 
 class NextSession(Struct, frozen=True, omit_defaults=True):
-    """The next session of a room that the account is invited to, or the one that is running."""
+    """The next session of a room that the account is invited to, or the one that is running.
+
+    One that is urgent goes before all others.
+    """
 
     session: SessionId
     """Which session."""
@@ -106,6 +109,8 @@ class NextSession(Struct, frozen=True, omit_defaults=True):
     """The start agreed."""
     ends_ms: Milliseconds
     """The end agreed."""
+    urgent: bool = False
+    """Marked as urgent: it does not end by itself until a therapist clears the mark."""
 
 
 class InboxEntry(Struct, frozen=True, omit_defaults=True):

@@ -44,12 +44,12 @@ class Around:
         cls, store: Store, ledger: Ledger, bus: Bus, hub: Hub, timebase: Timebase, settings: ReplySettings
     ) -> Around:
         """All of it for one node. The hub tells the inboxes what changes from here on."""
-        hours = HoursService(store, timebase)
+        hours = HoursService(store, ledger, timebase)
         inbox = InboxService(store, ledger, bus, hours, timebase)
         teller = InboxTeller(inbox.entries, hub.signal_connection)
         hub.on_room_changed(teller.changed)
         replies = Replies(store, ledger, hours, timebase, settings)
-        return cls(inbox, teller, hours, replies, Preferences(store))
+        return cls(inbox, teller, hours, replies, Preferences(store, ledger))
 
     async def perform(self, caller: Caller, request: AroundRequest) -> AroundResult | None:
         """The result of a request; raises :exc:`ProtocolError`, or :exc:`relay.errors.StoreError`."""

@@ -11,15 +11,20 @@ from typing import get_args, get_type_hints
 from protocol import errors
 from protocol.codec import decode_body
 from protocol.errors import ErrorKind
-from protocol.events import MemberBody, SessionBody
+from protocol.events import AcknowledgedBody, AutoReplyBody, MemberBody, SessionBody
 from protocol.fields import Role
 from relay.audit_chain import AuditEntry
 from relay.audit_trail import HoldAudit, ReleaseAudit
+from relay.documents import PutDocument
 from relay.ratings import PutRating
 from relay.scheduling import CalendarFeed, DropCalendar, PutCalendar, PutSeries
 from relay.webhooks import DropDelivery, ReplayDelivery
-from relay.writes import Append, CreateRoom, Reinstate, Revoke, Trim, Write
+from relay.writes import Append, CreateRoom, Reinstate, Revoke, SetRoomBody, Trim, Write
 from signaling.audit.origin import Origin
+from signaling.hours.replies import WORDS
+from signaling.hours.service import HOURS
+from signaling.inbox.preferences import PREFERENCES
+from signaling.ratings import rating as ratings
 from signaling.sessions.commands import Happened, Unlogged
 from signaling.sessions.session import Session
 
@@ -46,6 +51,7 @@ ACTIONS: Mapping[str, str] = {
     "server.stopped": "A server was stopped as planned.",
     "login": "A token was refused; the outcome says why. Nobody is proven, unless it was `revoked`.",
     "room.created": "A room was created.",
+    "room.changed": "The settings of a room were changed.",
     "room.trimmed": "The beginning of a room's log was deleted.",
     **{
         f"member.added.{role}": f"The subject became a member of the room, or from another role, as `{role}`."
@@ -67,6 +73,11 @@ ACTIONS: Mapping[str, str] = {
         f"session.{change}": f"`{change}` happened to the subject, or to the actor, in a session."
         for change in get_args(Unlogged)
     },
+    "hours.set": "The office and quiet hours of an account were replaced.",
+    "preferences.set": "An account has chosen what others see of its typing and reading.",
+    "reply.worded": "A room got other words to answer with outside office hours.",
+    "reply.sent": "A client who wrote to a closed room was answered automatically.",
+    "urgent.acknowledged": "A therapist has taken care of an urgent message; the object is its offset.",
     "series.planned": "A series of sessions was planned.",
     "series.cut": "A series of sessions was ended from one of its sessions on.",
     "calendar.given": "An account's calendar feed got a new address.",
@@ -86,6 +97,14 @@ ACTIONS: Mapping[str, str] = {
     "audit.overflow": "So many entries of refusals and reads were left out, because they came too fast.",
 }
 """Every action but ``http.*`` and ``request.*``, which are made of the names of operations and requests."""
+
+
+_DOCUMENTS: Mapping[str, tuple[str, str]] = {
+    HOURS: ("hours.set", "account"),
+    PREFERENCES: ("preferences.set", "account"),
+    WORDS: ("reply.worded", "room"),
+}
+"""By the kind of a document: the action that writing it is, and what it belongs to."""
 
 
 def entry_of(
@@ -152,6 +171,8 @@ def _entries(  # noqa: C901 - one row for each kind of write
             yield from _of_event(room, body, origin, at_ms)
         case CreateRoom(room=room):
             yield entry_of(origin, "room.created", "room", room, at_ms=at_ms, room=room)
+        case SetRoomBody(room=room):
+            yield entry_of(origin, "room.changed", "room", room, at_ms=at_ms, room=room)
         case Trim(room=room):
             yield entry_of(origin, "room.trimmed", "room", room, at_ms=at_ms, room=room)
         case Revoke(account=account, device=device):
@@ -168,9 +189,21 @@ def _entries(  # noqa: C901 - one row for each kind of write
             yield entry_of(origin, "webhook.replayed", "delivery", delivery, at_ms=at_ms)
         case DropDelivery(delivery):
             yield entry_of(origin, "webhook.dropped", "delivery", delivery, at_ms=at_ms)
-        case PutRating(rating):
-            by, session = rating.account, rating.session
-            yield entry_of(origin, "session.rated", "session", session, at_ms=at_ms, subject=by)
+        case PutDocument(kind=kind, id=name) if kind in _DOCUMENTS:
+            action, owner = _DOCUMENTS[kind]
+            room = name if owner == "room" else ""
+            yield entry_of(origin, action, owner, name, at_ms=at_ms, room=room)
+        case PutRating(row):
+            rating = ratings.from_row(row)
+            yield entry_of(
+                origin,
+                "session.rated",
+                "session",
+                rating.session,
+                at_ms=at_ms,
+                room=rating.room,
+                subject=rating.account,
+            )
         case HoldAudit(hold):
             yield _held(origin, "hold.placed", hold.kind, hold.id, at_ms)
         case ReleaseAudit(kind, name):
@@ -189,6 +222,10 @@ def _of_event(room: str, body: bytes, origin: Origin, at_ms: int) -> Iterator[Au
             yield entry_of(
                 origin, f"session.{change}", "session", session, at_ms=at_ms, room=room, subject=subject
             )
+        case AutoReplyBody():
+            yield entry_of(origin, "reply.sent", "room", room, at_ms=at_ms, room=room)
+        case AcknowledgedBody(offset):
+            yield entry_of(origin, "urgent.acknowledged", "message", str(offset), at_ms=at_ms, room=room)
         case _:
             return
 

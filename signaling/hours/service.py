@@ -13,6 +13,7 @@ from relay.documents import PutDocument
 from relay.store import Store
 from signaling.caller import Caller
 from signaling.hours import calendar
+from signaling.sessions.ports import Ledger
 from signaling.timebase import Timebase
 
 HOURS = "hours"
@@ -24,8 +25,9 @@ _DECODER = msgspec.msgpack.Decoder(Hours)
 class HoursService:
     """Office and quiet hours. Raises :exc:`ProtocolError` and :exc:`relay.errors.StoreError`."""
 
-    def __init__(self, store: Store, timebase: Timebase) -> None:
+    def __init__(self, store: Store, ledger: Ledger, timebase: Timebase) -> None:
         self._store = store
+        self._ledger = ledger
         self._timebase = timebase
 
     async def get(self, caller: Caller) -> HoursView:
@@ -36,7 +38,7 @@ class HoursService:
     async def set(self, caller: Caller, hours: Hours) -> HoursView:
         """Replace a therapist's own hours. ``hours_invalid``."""
         _check_therapist(caller)
-        await self._store.commit(kept(caller.account, hours))
+        await self._ledger.commit(kept(caller.account, hours))
         return view(hours, self._timebase.now_ms())
 
     async def of(self, accounts: Collection[str]) -> Mapping[str, Hours]:

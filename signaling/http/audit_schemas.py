@@ -98,7 +98,7 @@ class HoldItem(Body, frozen=True):
 class BreakGlassSpec(Body, frozen=True):
     """A scope that is to be opened in an emergency."""
 
-    scope: Literal["audit", "rooms", "sessions"]
+    scope: Literal["audit", "rooms", "sessions", "usage"]
     """What may be read then."""
     reason: Annotated[str, Meta(min_length=8, max_length=500)]
     """Why; kept in the audit trail. No names and nothing of what somebody has said."""

@@ -26,14 +26,14 @@ def entry_of(room: InboxRoom, account: str, online: Collection[str]) -> InboxEnt
         unread=room.unread,
         unanswered=Unanswered(waiting.offset, waiting.at_ms) if waiting else None,
         urgent=tuple(UrgentMessage(one.offset, one.at_ms, one.sender) for one in room.flagged),
-        session=_next(room.upcoming, account, role),
+        session=_next(room, account),
         online=tuple(one for one in others if one in online),
     )
 
 
-def ordered(rooms: Sequence[InboxRoom]) -> list[InboxRoom]:
+def ordered(rooms: Sequence[InboxRoom], account: str) -> list[InboxRoom]:
     """Rooms as they want attention: urgent, unanswered, unread, the rest; what waits longest goes first."""
-    return sorted(rooms, key=_attention)
+    return sorted(rooms, key=lambda room: _attention(room, account))
 
 
 def page(rooms: Sequence[InboxRoom], after: str | None, limit: int) -> tuple[Sequence[InboxRoom], bool]:
@@ -46,18 +46,35 @@ def page(rooms: Sequence[InboxRoom], after: str | None, limit: int) -> tuple[Seq
     return rooms[start : start + limit], start + limit < len(rooms)
 
 
-def _attention(room: InboxRoom) -> tuple[int, int, str]:
-    if room.flagged:
-        return 0, room.flagged[0].at_ms, room.room
+def _attention(room: InboxRoom, account: str) -> tuple[int, int, str]:
+    urgent_ms = [one.at_ms for one in room.flagged[:1]]
+    urgent_ms += [session.starts_ms for session in _urgent(room, account)]
+    if urgent_ms:
+        return 0, min(urgent_ms), room.room
     if room.unanswered:
         return 1, room.unanswered.at_ms, room.room
     return (2 if room.unread else 3), 0, room.room
 
 
-def _next(upcoming: Sequence[rows.Session], account: str, role: Role) -> NextSession | None:
-    for row in upcoming:
-        session = from_row(row)
-        if session.invites(account):
-            seen = view(session, account, "therapist" if role == "therapist" else "client", 0)
-            return NextSession(seen.session, seen.state, seen.modality, seen.starts_ms, seen.agreed_end_ms)
-    return None
+def _urgent(room: InboxRoom, account: str) -> list[NextSession]:
+    """The sessions that are held open as urgent, as far as the account is shown that."""
+    # None is urgent before it opens, and most are not open.
+    running = [_shown(row, account, room) for row in room.upcoming if row.state != "scheduled"]
+    return [session for session in running if session and session.urgent]
+
+
+def _next(room: InboxRoom, account: str) -> NextSession | None:
+    """The session to be shown: one that is urgent goes before the others."""
+    if urgent := _urgent(room, account):
+        return urgent[0]
+    return next(filter(None, (_shown(row, account, room) for row in room.upcoming)), None)
+
+
+def _shown(row: rows.Session, account: str, room: InboxRoom) -> NextSession | None:
+    session = from_row(row)
+    if not session.invites(account):
+        return None
+    seen = view(session, account, "therapist" if room.role == "therapist" else "client", 0)
+    return NextSession(
+        seen.session, seen.state, seen.modality, seen.starts_ms, seen.agreed_end_ms, seen.urgent
+    )

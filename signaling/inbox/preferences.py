@@ -9,6 +9,7 @@ from protocol.fields import Role
 from relay.documents import PutDocument
 from relay.store import Store
 from signaling.caller import Caller
+from signaling.sessions.ports import Ledger
 
 PREFERENCES = "preferences"
 """The kind of the documents that hold them, by account."""
@@ -25,8 +26,9 @@ def default_of(role: Role) -> PreferencesView:
 class Preferences:
     """Asked of the store each time: a change holds at once, on every node."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, ledger: Ledger) -> None:
         self._store = store
+        self._ledger = ledger
 
     async def get(self, caller: Caller) -> PreferencesView:
         """What the caller has chosen, or the default of its role."""
@@ -36,5 +38,6 @@ class Preferences:
     async def set(self, caller: Caller, *, typing: bool, receipts: bool) -> PreferencesView:
         """Choose anew."""
         chosen = PreferencesView(typing=typing, receipts=receipts)
-        await self._store.commit(PutDocument(PREFERENCES, caller.account, msgspec.msgpack.encode(chosen)))
+        write = PutDocument(PREFERENCES, caller.account, msgspec.msgpack.encode(chosen))
+        await self._ledger.commit(write)
         return chosen

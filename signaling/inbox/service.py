@@ -43,7 +43,8 @@ class InboxService:
     async def get(self, caller: Caller, request: InboxGet) -> InboxPage:
         """A page of the caller's inbox: one read of the store for all rooms, one for the quiet hours."""
         only = caller.claims.room
-        rooms = entries.ordered(await self._read(caller.account, None if only is None else [only]))
+        read = await self._read(caller.account, None if only is None else [only])
+        rooms = entries.ordered(read, caller.account)
         shown, more = entries.page(rooms, request.after, request.limit)
         quiet_until_ms = await self._hours.quiet_until_ms(caller.account)
         return InboxPage(await self._entries(caller.account, shown), more, quiet_until_ms)

@@ -123,6 +123,25 @@ async def test_an_urgent_message_stands_out_until_a_therapist_acknowledges_it(
     assert [event["body"].get("urgent") for event in history if event["offset"] == offset] == [True]
 
 
+async def test_an_urgent_session_raises_its_room_until_the_mark_is_cleared(people: People) -> None:
+    anna, ben, api = people
+    first = await api.session("b", session="first")
+    await api.session("b", session="held", starts_ms=first["starts_ms"] + 60_000)
+    await ben.message("a", b"x")
+    assert list(await rooms(anna)) == ["a", "b"]
+    for person in (anna, ben):
+        await person.request("session.join", session="held")
+    assert (await ben.request("session.urgent", session="held", active=True))["op"] == "ok"
+    held = await anna.expect(lambda f: f.get("body", {}).get("entry", {}).get("session", {}).get("urgent"))
+    assert held["body"]["entry"]["session"]["session"] == "held", "it goes before one that begins earlier"
+    shown = await rooms(anna)
+    assert list(shown) == ["b", "a"]
+    assert shown["b"]["session"] == held["body"]["entry"]["session"]
+    await anna.request("session.urgent", session="held", active=False)
+    assert list(await rooms(anna)) == ["a", "b"]
+    assert (await rooms(anna))["b"]["session"]["session"] == "first"
+
+
 async def test_what_a_therapist_marks_as_urgent_needs_nobody(
     people: People,
 ) -> None:

@@ -99,6 +99,54 @@ async def test_an_entry_is_in_the_commit_of_what_it_tells_of(tmp_path: Path) -> 
         ]
 
 
+async def test_what_is_done_around_sessions_is_recorded(tmp_path: Path) -> None:
+    canary = "Canary-Jane-Doe"
+    words = {"text": canary, "emergency": canary}
+    away = {"zone": "UTC", "office": []}
+    async with running_node(settings(tmp_path)) as node, back_end(node) as api:
+        await api.room("r")
+        assert (await api.ask("PATCH", "/v1/rooms/r", {"policy": {"overrun_seconds": 300}})).status == 200
+        assert (await api.post("/v1/accounts/anna/hours", {"hours": away})).status == 200
+        assert (await api.post("/v1/rooms/r/reply", words)).status == 200
+        before = await entries(node)
+        assert brief(before)[-3:] == [
+            ("backend@dev", "room.changed", "r", "ok"),
+            ("backend@dev", "hours.set", "anna", "ok"),
+            ("backend@dev", "reply.worded", "r", "ok"),
+        ]
+        async with door_client(connect_to(node)) as anna, door_client(connect_to(node)) as ben:
+            source = (await anna.hello(token("anna", "therapist")))["connection"]
+            await ben.hello(token("ben", "client"))
+            await anna.request("hours.set", hours=away)
+            await anna.request("preferences.set", typing=True, receipts=False)
+            sent = (await ben.message("r", canary.encode(), urgent=True))["result"]["offset"]
+            await ben.expect(lambda f: f["op"] == "event" and f["body"]["kind"] == "auto_reply")
+            for _ in range(2):
+                await anna.request("urgent.acknowledge", room="r", offset=sent)
+        found = (await entries(node))[len(before) :]
+    assert [(one.actor, one.role, one.action, one.object_kind, one.object_id, one.room) for one in found] == [
+        ("anna", "therapist", "hours.set", "account", "anna", ""),
+        ("anna", "therapist", "preferences.set", "account", "anna", ""),
+        ("", "server", "reply.sent", "room", "r", "r"),
+        ("anna", "therapist", "urgent.acknowledged", "message", str(sent), "r"),
+    ]
+    assert [one.source for one in found] == [source, source, "clock", source]
+    assert canary not in repr((before, found))
+
+
+async def test_usage_can_be_opened_by_breaking_the_glass(tmp_path: Path) -> None:
+    usage = "/v1/usage?from_ms=0&until_ms=1"
+    async with running_node(settings(tmp_path)) as node:
+        async with back_end(node, token("oncall", scope="break_glass")) as api:
+            assert (await api.get(usage)).refusal == (403, "token_scope")
+            asked = {"scope": "usage", "reason": "billing is down, month end"}
+            assert (await api.post("/v1/break-glass", asked)).status == 201
+            assert (await api.get(usage)).status == 200
+            assert (await api.get("/v1/ratings?from_ms=0&until_ms=1")).refusal == (403, "token_scope")
+        reads = await entries(node, "http.listUsage")
+    assert [(one.outcome, one.reason) for one in reads] == [("token_scope", ""), ("ok", "break-glass")]
+
+
 async def test_reads_and_refusals_are_recorded_with_their_outcome(tmp_path: Path) -> None:
     async with running_node(settings(tmp_path)) as node, back_end(node) as api:
         await api.room("r")

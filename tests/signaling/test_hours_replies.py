@@ -50,7 +50,7 @@ class Practice:
         self._mids = 0
 
     def node(self, settings: ReplySettings = SETTINGS) -> Replies:
-        hours = HoursService(self.store, self.clock.timebase)
+        hours = HoursService(self.store, self.rooms, self.clock.timebase)
         return Replies(self.store, self.rooms, hours, self.clock.timebase, settings)
 
     async def ask(self, at: str, *nodes: Replies, room: str = "r") -> None:

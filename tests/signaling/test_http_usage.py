@@ -316,6 +316,7 @@ async def test_the_audit_trail_knows_who_rated_and_who_read(api: BackEnd, node: 
     asked = AuditFilter(object_kind="session", object_id="a1", action="session.rated")
     (entry,) = await node.store.audit(after=0, limit=9, matching=asked)
     assert (entry.entry.actor, entry.entry.role, entry.entry.outcome) == ("ben", "client", "ok")
+    assert (entry.entry.room, entry.entry.subject) == ("audited", "")
     await node.auditor.tick()
     for action in ("http.listRatings", "http.listUsage"):
         assert await node.store.audit(after=0, limit=9, matching=AuditFilter(action=action)), action
