@@ -146,7 +146,7 @@ class Page:
             raise PageError(_exception_text(result["exceptionDetails"]))
         return result["result"].get("value")
 
-    async def until(self, condition: str, *, seconds: float = 20.0) -> Any:
+    async def until(self, condition: str, *, seconds: float = 60.0) -> Any:
         """The first truthy value of ``condition``, looked at again and again; :exc:`PageError` if none comes.
 
         ``condition`` is a JavaScript expression, and may be a promise.

@@ -124,7 +124,7 @@ async def test_a_new_worker_takes_over_after_sigkill(hall: Hall) -> None:
     alice, bob = await call(hall, "alice", "bob")
     await asyncio.gather(alice.receives(), bob.receives())
     os.kill(hall.worker.pid, signal.SIGKILL)
-    await asyncio.wait_for(hall.died.wait(), 10)
+    await asyncio.wait_for(hall.died.wait(), 60)
     with pytest.raises(WorkerGone):
         await hall.worker.stats()
 

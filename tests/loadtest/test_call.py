@@ -25,7 +25,7 @@ async def _mirror(offer: str) -> tuple[RTCPeerConnection, str]:
 
 
 async def _until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - the meter is a plain record, and tells nobody
             await asyncio.sleep(0.02)
 

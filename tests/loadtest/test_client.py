@@ -58,7 +58,7 @@ class Stage:
 async def stage(*scripts: Script, pace: Pace = QUICK) -> AsyncIterator[Stage]:
     app = Recorder()
     async with (
-        asyncio.timeout(10),
+        asyncio.timeout(60),
         fake_server(*scripts) as server,
         Client(server.url, "d1", lambda: "token", app, pace=pace) as client,
     ):
@@ -464,7 +464,7 @@ async def test_what_the_app_raises_ends_the_conversation_and_is_raised_by_close(
         await server.say(event(1))
         await server.idle()
 
-    async with fake_server(script) as server, asyncio.timeout(10):
+    async with fake_server(script) as server, asyncio.timeout(60):
         client = Client(server.url, "d1", lambda: "token", Broken(), pace=QUICK)
         await client.connect()
         connected.set()

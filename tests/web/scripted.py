@@ -7,6 +7,7 @@ a stranger's.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from types import TracebackType
 from typing import Any, Self
@@ -42,19 +43,27 @@ class Peer:
 
     def __init__(self, socket: web.WebSocketResponse, address: str) -> None:
         self._socket = socket
+        self._reading = asyncio.Lock()
+        self._over = False
         self.address = address
         self.closed = asyncio.Event()
 
     async def receive(self, op: str | None = None) -> Frame:
         """The next frame; with ``op``, the next of that kind, whatever comes before it."""
         while True:
+            frame = await self._next()
+            if op is None or frame["op"] == op:
+                return frame
+
+    async def _next(self) -> Frame:
+        async with self._reading:
             message = await self._socket.receive()
-            if message.type not in {WSMsgType.BINARY, WSMsgType.TEXT}:
+            if self._over or message.type not in {WSMsgType.BINARY, WSMsgType.TEXT}:
+                self._over = True
                 raise ConnectionError(f"the browser closed: {message.type.name}")
             unpack = msgpack.unpackb if message.type is WSMsgType.BINARY else json.loads
             frame: Frame = unpack(message.data)
-            if op is None or frame["op"] == op:
-                return frame
+            return frame
 
     async def send(self, op: str, **fields: Any) -> None:
         """Send one frame."""
@@ -88,14 +97,26 @@ class Peer:
         await self.send("error", id=request["id"], **error)
 
     async def close(self, code: int) -> None:
-        """Close the WebSocket with a code."""
-        await self._socket.close(code=code)
+        """Close the WebSocket with a code, and wait for the browser's own close frame.
+
+        aiohttp's own ``close`` may end the connection before that; a frame that the browser sends at the same
+        moment then makes the kernel drop the code.
+        """
+        assert self._socket._writer is not None
+        await self._socket._writer.close(code)
+        with contextlib.suppress(ConnectionError):
+            while True:
+                await self._next()
+        if transport := self._transport():
+            transport.close()
 
     def cut(self) -> None:
         """End the connection without a word, as a network does."""
-        transport = self._socket._req.transport if self._socket._req else None
-        if transport is not None:
+        if transport := self._transport():
             transport.abort()
+
+    def _transport(self) -> asyncio.Transport | None:
+        return self._socket._req.transport if self._socket._req else None
 
 
 class ScriptedServer:
@@ -129,7 +150,7 @@ class ScriptedServer:
 
     async def accept(self) -> Peer:
         """The next WebSocket that a browser opens, soon."""
-        return await asyncio.wait_for(self._arrivals.get(), 10)
+        return await asyncio.wait_for(self._arrivals.get(), 60)
 
     async def next_peer(self) -> Peer:
         """The next WebSocket that a browser opens, whenever that is."""

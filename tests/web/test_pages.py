@@ -102,6 +102,24 @@ async def test_messages_written_during_a_cut_arrive_in_their_order(
         await scripted.request("session.join", 2)  # a new connection joins again
 
 
+async def test_a_message_written_at_once_waits_for_the_join(
+    browser: Chromium, server: ScriptedServer
+) -> None:
+    async with at_the_page(browser, server) as (page, scripted):
+        scripted.held.add("session.join")
+        await come_in(page)
+        await scripted.request("session.join")
+        await page.click("#text")
+        await page.type("Already here")
+        await page.press("Enter", 13)
+        await reads(page, "#messages .mine", "Sending")
+        await scripted.ping()  # frames keep their order: were the message not to wait, it would come before
+        assert scripted.asked("message.send") == []
+        await scripted.release("session.join")
+        await scripted.request("message.send")
+        await page.until("document.querySelector('#messages .mine').dataset.state === 'sent'")
+
+
 async def test_a_refused_message_is_marked_and_explained(browser: Chromium, server: ScriptedServer) -> None:
     async with at_the_page(browser, server) as (page, scripted):
         scripted.refusals["message.send"] = "too_large"
@@ -243,6 +261,8 @@ async def test_everything_can_be_reached_and_named_without_seeing_it(
         await page.evaluate("document.getElementById('join').focus()")
         await page.press("Enter", 13)
         await page.until("!document.getElementById('room').hidden")
+        for device in ("microphone", "camera"):  # opened while the lobby is shown already
+            await page.until(f"document.querySelector('[data-action={device}]').dataset.on === 'true'")
         tree = (await page.command("Accessibility.getFullAXTree"))["nodes"]
         named = {
             (node["role"]["value"], node["name"]["value"])

@@ -20,7 +20,11 @@ def now_ms() -> int:
 
 
 class Therapy:
-    """What the server knows. A test changes ``view``, signals and writes; requests are answered here."""
+    """What the server knows. A test changes ``view``, signals and writes; requests are answered here.
+
+    ``refusals`` names the error that a kind of request is answered with, ``held`` the
+    kinds that are not answered before their :meth:`release`.
+    """
 
     def __init__(self, server: ScriptedServer, *, modality: str = "chat", role: str = "client") -> None:
         self._server = server
@@ -44,6 +48,7 @@ class Therapy:
         self.requests: list[Frame] = []
         self._asked = asyncio.Condition()
         self.refusals: dict[str, str] = {}
+        self.held: set[str] = set()
         self.peer: Peer | None = None
 
     @property
@@ -70,9 +75,23 @@ class Therapy:
 
     async def request(self, op: str, count: int = 1) -> Frame:
         """The ``count``th request of this kind, waited for."""
-        async with asyncio.timeout(10), self._asked:
+        async with asyncio.timeout(60), self._asked:
             await self._asked.wait_for(lambda: len(self.asked(op)) >= count)
         return self.asked(op)[count - 1]
+
+    async def ping(self) -> None:
+        """Wait until the page has answered everything that came before this."""
+        assert self.peer is not None
+        pongs = len(self.asked("pong"))
+        await self.peer.send("ping", t_ms=now_ms())
+        await self.request("pong", pongs + 1)
+
+    async def release(self, op: str) -> None:
+        """Answer what was asked of this kind so far, and from now on."""
+        assert self.peer is not None
+        self.held.remove(op)
+        for frame in self.asked(op):
+            await self._reply(self.peer, frame)
 
     async def say(self, text: str, sender: str | None = None, mid: bytes = b"") -> None:
         """Someone writes."""
@@ -107,11 +126,13 @@ class Therapy:
         await self.event({**body, "modality": self.view["modality"], **times})
 
     async def _answer(self, peer: Peer, frame: Frame) -> None:
-        if "id" not in frame:
-            return
         async with self._asked:
             self.requests.append(frame)
             self._asked.notify_all()
+        if "id" in frame and frame["op"] not in self.held:
+            await self._reply(peer, frame)
+
+    async def _reply(self, peer: Peer, frame: Frame) -> None:
         if frame["op"] in self.refusals:
             await peer.refuse(frame, self.refusals[frame["op"]])
             return

@@ -63,7 +63,7 @@ export class Connection {
   #positions = null;
   #socket = null;
   #backoff;
-  #resumed = false; // the app has finished with this connection's `welcome`
+  #unsettled = 0; // what the messages wait for on this connection: the app's welcome, `before` a message
   #refusal = null; // the last `error` frame without an id: why the server is about to close
   #comeBack = null; // what `goodbye` asked for
   #acks = new Map();
@@ -115,6 +115,20 @@ export class Connection {
     return this.#outbox.add(room, data, session);
   }
 
+  /** Messages that wait for the server wait for this promise, too: they need what it brings about. */
+  async before(work) {
+    const socket = this.#socket;
+    this.#unsettled += 1;
+    try {
+      return await work;
+    } finally {
+      if (socket === this.#socket) {
+        this.#unsettled -= 1;
+        this.#outbox.flush();
+      }
+    }
+  }
+
   /** Tell the members who are connected now; nobody keeps it. */
   signal(room, body) {
     return this.request("signal.send", { room, body });
@@ -126,6 +140,7 @@ export class Connection {
     this.#refusal = this.#comeBack = null;
     const socket = new WebSocket(this.#options.url.replace(/^http/, "ws"), SUBPROTOCOLS);
     this.#socket = socket;
+    this.#unsettled = 0;
     socket.binaryType = "arraybuffer";
     let inbox = Promise.resolve(); // frames are taken in one after the other, though storing may take a while
     const current = () => socket === this.#socket;
@@ -163,7 +178,6 @@ export class Connection {
 
   #welcomed(frame) {
     this.#become("welcomed");
-    this.#resumed = false;
     this.#backoff.reset();
     this.#behind.clear();
     this.#positions.begin(frame.rooms);
@@ -173,20 +187,17 @@ export class Connection {
   }
 
   /** Let the app find its place again, then send what waits: a message may need that place. */
-  async #resume(frame) {
-    const socket = this.#socket;
-    try {
-      await this.#handlers.welcome(frame);
-    } catch (error) {
-      reportError(error); // the app's fault; what waits is not to wait for ever
-    }
-    if (socket !== this.#socket) return;
-    this.#resumed = true;
-    this.#outbox.flush();
+  #resume(frame) {
+    // A fault is the app's; what waits is not to wait for ever.
+    this.before(this.#tell(frame)).catch(reportError);
+  }
+
+  async #tell(frame) {
+    await this.#handlers.welcome(frame);
   }
 
   async #resend(op, fields) {
-    if (!this.#resumed) throw new ConnectionLost("not resumed yet");
+    if (this.#unsettled > 0) throw new ConnectionLost("messages wait");
     return this.request(op, fields);
   }
 

@@ -199,7 +199,8 @@ class SessionPage {
   }
 
   async #joinNow() {
-    const session = await this.#request("session.join");
+    // What is written from now on is of this session: the server takes it from those who are in it.
+    const session = await this.#connection.before(this.#request("session.join"));
     this.#adopt(session);
     this.#joined = true;
     await this.#studio.enter(session.modality);
