@@ -32,9 +32,14 @@ class BackEnd:
         room: str = (await self._post("/v1/rooms", {"members": listed}, {"room": str}))["room"]
         return room
 
-    async def create_session(self, room: str, modality: Modality, length_seconds: int) -> str:
-        """A session that starts now, for all members of the room, without waiting room or overrun: its id."""
-        policy = {"waiting_room": "nobody", "hard_end": True}
+    async def create_session(
+        self, room: str, modality: Modality, length_seconds: int, *, waiting_room: str = "nobody"
+    ) -> str:
+        """A session that starts now, for all members of the room, and has no overrun: its id.
+
+        ``waiting_room`` is whom it is for: ``everyone`` but therapists, ``guests``, or ``nobody``.
+        """
+        policy = {"waiting_room": waiting_room, "hard_end": True}
         body = {"modality": modality, "length_seconds": length_seconds, "policy": policy}
         session: str = (await self._post(f"/v1/rooms/{room}/sessions", body, {"session": str}))["session"]
         return session

@@ -85,7 +85,9 @@ class Story:
         """From the creation of the session to its end. Raises :exc:`LoadTestError` at what goes wrong."""
         room = await self._back_end.create_room({THERAPIST: "therapist", CLIENT: "client"})
         created = time.monotonic()
-        session = await self._back_end.create_session(room, "video", SESSION_SECONDS)
+        session = await self._back_end.create_session(
+            room, "video", SESSION_SECONDS, waiting_room="everyone"
+        )
         self._line("back end", f"creates a room for both, and in it a video session of {SESSION_SECONDS} s")
         await self._meet(room, session)
         await self._see_each_other()
@@ -94,9 +96,16 @@ class Story:
         await self._end(session, created + SESSION_SECONDS)
 
     async def _meet(self, room: str, session: str) -> None:
-        for peer in self._peers:
-            seconds = await peer.join(room, session)
-            self._line(peer.account, f"connects and joins, in {seconds * 1000:.0f} ms")
+        seconds = await self._client.join(room, session)
+        self._line(CLIENT, f"connects and knocks, in {seconds * 1000:.0f} ms")
+        self._facts.waited = not self._client.inside
+        self._line(CLIENT, "sits in the waiting room: no roster, no messages, no media")
+        seconds = await self._therapist.join(room, session)
+        self._line(THERAPIST, f"connects and joins, in {seconds * 1000:.0f} ms")
+        await self._therapist.until(lambda: CLIENT in self._therapist.knocks, WAIT_SECONDS, "knock")
+        self._line(THERAPIST, "sees the client in the waiting room, and lets them in")
+        await self._client.admitted(WAIT_SECONDS)
+        self._line(CLIENT, "is admitted")
         for peer in self._peers:
             await peer.live(WAIT_SECONDS)
         self._line("server", "both are present: the session is live")

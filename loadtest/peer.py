@@ -1,7 +1,8 @@
 """One synthetic participant: its conversation with the server, its peer connection, and what it has seen.
 
 After a cut, and whenever the server says that the media changed, it offers again, from a new peer connection
-when the media worker is another one. What the participants say to each other, and when, is the scenario's.
+when the media worker is another one. A therapist lets everyone in who waits. What the participants say to
+each other, and when, is the scenario's.
 """
 
 from __future__ import annotations
@@ -58,6 +59,10 @@ class Peer:
         """Peer connections opened: one, and one more whenever the media moved to another worker."""
         self.joined_at: float | None = None
         """``time.monotonic()`` of the reply to the first ``session.join``."""
+        self.inside = False
+        """It is in the session, and not in its waiting room."""
+        self.knocks: list[str] = []
+        """The accounts that a therapist has seen waiting, in the order of their coming."""
         self.client = Client(
             target.connect, f"{account}-1", lambda: target.participant_token(account, role), self, pace=pace
         )
@@ -69,21 +74,26 @@ class Peer:
         self._news = asyncio.Event()
         self._media_wanted = asyncio.Event()
         self._renew = False
+        self._therapist = role == "therapist"
+        self._waiting: list[str] = []
+        self._knocked = asyncio.Event()
         self._trouble: LoadTestError | None = None
         # As many as the other side has waiting for an answer, which is one at a time.
         self._questions: asyncio.Queue[bytes] = asyncio.Queue()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def join(self, room: str, session: str) -> float:
-        """Connect and join; media follows by itself. Seconds from the beginning to the reply."""
+        """Connect and join; media follows by itself, once inside. Seconds from the beginning to the reply."""
         started = time.monotonic()
         # Before the first event can come: what the log told before would be missing from `changes`.
         self._room, self._session = room, session
         await self.client.connect()
-        await self.client.join(session)
+        view = await self.client.join(session)
         self.joined_at = time.monotonic()
-        self._media_wanted.set()
-        for work in (self._exchange_media(), self._answer_questions()):
+        self._see_waiting(view)
+        if view.get("place") == "inside":
+            self._come_in()
+        for work in (self._exchange_media(), self._answer_questions(), self._let_in()):
             self._tasks.append(asyncio.create_task(work))
         return self.joined_at - started
 
@@ -102,6 +112,10 @@ class Peer:
     def heard(self, data: bytes) -> bool:
         """Whether the other side has said this."""
         return any(message.data == data and message.sender != self.account for message in self.messages)
+
+    async def admitted(self, seconds: float) -> None:
+        """Wait until a therapist has let it in."""
+        await self.until(lambda: self.inside, seconds, "admission")
 
     async def live(self, seconds: float) -> None:
         """Wait until the session is live."""
@@ -169,8 +183,10 @@ class Peer:
 
     def on_welcome(self, welcome: Map) -> None:
         """Connected; the media may have changed in the meantime."""
-        if self.joined_at is not None:
+        if self.inside:
             self._media_wanted.set()
+        if self._waiting:
+            self._knocked.set()
 
     def on_event(self, event: Map) -> None:
         """The next event of the room."""
@@ -184,13 +200,35 @@ class Peer:
         self._news.set()
 
     def on_signal(self, signal: Map) -> None:
-        """Something short-lived: of interest is that the media changed."""
+        """Something short-lived: of interest are the waiting room, and that the media changed."""
         body = signal["body"]
-        if body.get("kind") == "reoffer" and body.get("session") == self._session:
-            # Without its path a connection is of no use: stock aiortc has no ICE restart.
-            other_worker = self._generation not in {None, body.get("generation")}
-            self._renew = self._renew or other_worker or body.get("reason") == "disconnected"
-            self._media_wanted.set()
+        if body.get("session") != self._session:
+            return
+        match body.get("kind"):
+            case "reoffer":
+                # Without its path a connection is of no use: stock aiortc has no ICE restart.
+                other_worker = self._generation not in {None, body.get("generation")}
+                self._renew = self._renew or other_worker or body.get("reason") == "disconnected"
+                self._media_wanted.set()
+            case "waiting_room" if self._therapist:
+                self._see_waiting(body)
+            case "admission" if body.get("status") == "admitted":
+                self._come_in()
+        self._news.set()
+
+    def _come_in(self) -> None:
+        self.inside = True
+        self._media_wanted.set()
+
+    def _see_waiting(self, told: Map) -> None:
+        waiters = told.get("waiting", ())
+        for waiter in waiters:
+            check(waiter, {"account": str}, "waiter")
+        waiting = [waiter["account"] for waiter in waiters]
+        self.knocks += [account for account in waiting if account not in self._waiting]
+        self._waiting = waiting
+        if waiting:
+            self._knocked.set()
 
     def _message(self, sender: str, body: Map) -> None:
         check(body, {"mid": bytes, "data": bytes}, "message")
@@ -210,6 +248,22 @@ class Peer:
             question = await self._questions.get()
             try:
                 await self.say(ANSWER + question.removeprefix(QUESTION))
+            except LoadTestError as error:
+                self._fail(error)
+
+    async def _let_in(self) -> None:
+        """Admit whoever waits."""
+        while self.reason is None:
+            await self._knocked.wait()
+            self._knocked.clear()
+            try:
+                await self.client.request("session.admit", session=self._session, accounts=self._waiting)
+            except Disconnected:
+                continue  # the next welcome gives reason again
+            except Refused as refusal:
+                # Somebody may have left meanwhile: then the list that tells so follows.
+                if refusal.name != "not_waiting":
+                    self._fail(refusal)
             except LoadTestError as error:
                 self._fail(error)
 

@@ -51,7 +51,9 @@ class Scenario:
         room = await self._back_end.create_room(members)
         created = time.monotonic()
         length = self._plan.length_seconds
-        session = await self._back_end.create_session(room, self._plan.modality, length)
+        session = await self._back_end.create_session(
+            room, self._plan.modality, length, waiting_room="everyone"
+        )
         self._joins = tuple(await asyncio.gather(*(peer.join(room, session) for peer in self._peers)))
         await self._both(*(peer.live(LIVE_SECONDS) for peer in self._peers))
         if self._plan.modality != "chat":

@@ -19,6 +19,8 @@ ENOUGH_SOUNDS: Final = 50
 class Facts:
     """What was observed besides what the participants have in their hands."""
 
+    waited: bool = False
+    """The client had to wait until the therapist let them in."""
     meanwhile: int = 0
     """How many messages of the therapist were stored while the client was cut off."""
     media_went_on: bool = False
@@ -70,6 +72,7 @@ def _checks(facts: Facts, seen: Mapping[str, Seen]) -> Iterator[tuple[str, bool]
         yield f"{who}_sees_the_session_live", has.live
         yield f"{who}_is_told_that_time_is_up", has.reason == "completed"
     yield "both_have_messages_in_the_same_order", seen[THERAPIST].messages == seen[CLIENT].messages
+    yield "client_waits_to_be_admitted", facts.waited
     yield "client_resumes", seen[CLIENT].connections == 2
     yield "messages_while_the_client_is_away", facts.meanwhile > 0
     yield "media_goes_on_meanwhile", facts.media_went_on

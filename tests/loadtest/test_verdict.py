@@ -14,7 +14,7 @@ BOTH = {
     THERAPIST: Seen(90, 300, 1.5, 500, 0, (b"1", b"3"), MESSAGES, 0, True, "completed", connections=1),
     CLIENT: Seen(90, 300, 1.5, 500, 0, (b"2",), MESSAGES, 0, True, "completed", connections=2),
 }
-FACTS = Facts(meanwhile=1, media_went_on=True, state="ended")
+FACTS = Facts(waited=True, meanwhile=1, media_went_on=True, state="ended")
 
 
 def test_all_there_is_ok() -> None:
@@ -50,6 +50,7 @@ def test_what_a_participant_lacks_is_named(change: dict[str, Any], name: str) ->
 @pytest.mark.parametrize(
     ("facts", "name"),
     [
+        (replace(FACTS, waited=False), "client_waits_to_be_admitted"),
         (replace(FACTS, meanwhile=0), "messages_while_the_client_is_away"),
         (replace(FACTS, media_went_on=False), "media_goes_on_meanwhile"),
         (replace(FACTS, state="live"), "back_end_sees_the_session_ended"),
