@@ -57,18 +57,3 @@ async def test_a_step_of_the_servers_clock_is_followed_either_way(page: Page) ->
 )
 async def test_time_left_in_words(page: Page, left: int, exact: str, rounded: str) -> None:
     assert await run(page, f"return [clock.exactTime({left}), clock.roundTime({left})];") == [exact, rounded]
-
-
-async def test_every_cue_is_given_once(page: Page) -> None:
-    script = """
-        const minutes = [11, 10.1, 10, 9.9, 5.1, 4.9, 4, 1.1, 0.9, 0].map((n) => n * 60_000);
-        return minutes.map((left, i) => clock.cuePassed(minutes[i - 1] ?? 0, left));"""
-    assert await run(page, script) == [None, None, 10, None, None, 5, None, None, 1, None]
-
-
-async def test_a_device_that_slept_gives_only_the_latest_cue(page: Page) -> None:
-    assert await run(page, "return clock.cuePassed(15 * 60_000, 30_000);") == 1
-
-
-async def test_a_page_opened_late_gives_no_cue_of_before(page: Page) -> None:
-    assert await run(page, "return clock.cuePassed(0, 7 * 60_000);") is None

@@ -26,7 +26,14 @@ class Therapy:
     kinds that are not answered before their :meth:`release`.
     """
 
-    def __init__(self, server: ScriptedServer, *, modality: str = "chat", role: str = "client") -> None:
+    def __init__(
+        self,
+        server: ScriptedServer,
+        *,
+        modality: str = "chat",
+        role: str = "client",
+        refusals: dict[str, str] | None = None,
+    ) -> None:
         self._server = server
         self.role = role
         self.account = "theo" if role == "therapist" else "clara"
@@ -41,13 +48,19 @@ class Therapy:
             "opens_ms": start - 10 * MINUTE,
             "agreed_end_ms": start + 45 * MINUTE,
             "cap_ms": start + 45 * MINUTE,
+            "place": "outside",
             "present": [],
+            "roles": {member["account"]: member["role"] for member in MEMBERS},
         }
+        self.silent: set[str] = set()
+        """Requests that are carried out, and not answered."""
+        self.waits = False
+        """Whether whoever joins has to wait."""
         self.log: list[Frame] = []
         self.cursor = 0
         self.requests: list[Frame] = []
         self._asked = asyncio.Condition()
-        self.refusals: dict[str, str] = {}
+        self.refusals = refusals or {}
         self.held: set[str] = set()
         self.peer: Peer | None = None
 
@@ -114,9 +127,20 @@ class Therapy:
     async def countdown(self, **changes: Any) -> None:
         """The session's clock or roster changed."""
         self.view.update(changes)
-        names = ("session", "state", "modality", "agreed_end_ms", "cap_ms", "present")
-        known = {name: self.view[name] for name in names}
+        names = ("session", "state", "modality", "agreed_end_ms", "cap_ms", "present", "urgent", "proposal")
+        known = {name: self.view[name] for name in names if name in self.view}
         await self.signal({"kind": "countdown", "server_now_ms": now_ms(), **known})
+
+    async def admission(self, status: str, **changes: Any) -> None:
+        """What becomes of the person's wish to come in."""
+        self.view.update(changes)
+        await self.signal({"kind": "admission", "session": "s1", "status": status})
+
+    async def waiting(self, *waiters: Frame) -> None:
+        """Who waits now, as therapists are told."""
+        self.view["waiting"] = list(waiters)
+        told = {"waiting": list(waiters)} if waiters else {}  # what is empty is left out on the wire
+        await self.signal({"kind": "waiting_room", "session": "s1", **told})
 
     async def end(self, reason: str, state: str = "ended") -> None:
         """The session is over: an event in the log, as the real server has it."""
@@ -124,6 +148,10 @@ class Therapy:
         times = {"starts_ms": self.view["starts_ms"], "ends_ms": self.view["agreed_end_ms"]}
         body = {"kind": "session", "session": "s1", "change": state, "state": state, "reason": reason}
         await self.event({**body, "modality": self.view["modality"], **times})
+
+    def shown(self) -> Frame:
+        """The session as it is shown, now."""
+        return {**self.view, "server_now_ms": now_ms()}
 
     async def _answer(self, peer: Peer, frame: Frame) -> None:
         async with self._asked:
@@ -137,18 +165,17 @@ class Therapy:
             await peer.refuse(frame, self.refusals[frame["op"]])
             return
         result = await self._result(frame)
+        if frame["op"] in self.silent:
+            return
         await peer.send("ok", id=frame["id"], **({"result": result} if result else {}))
 
     async def _result(self, frame: Frame) -> Frame | None:
         match frame["op"]:
-            case "session.get":
-                return {"of": "session", **self.view, "server_now_ms": now_ms()}
-            case "session.join" | "session.leave":
-                here = [*self.view["present"], self.account] if frame["op"] == "session.join" else []
-                self.view["present"] = list(dict.fromkeys(here))
-                return {"of": "session", **self.view, "server_now_ms": now_ms()}
             case "session.end":
                 await self.end("left")
+            case "session.extend":
+                self._change(frame)
+                return {"of": "session.extend", "view": self.shown()}
             case "room.get":
                 return {"of": "room.get", "room": "r1", "epoch": 1, "head": 0, "lowest": 0} | {
                     "members": MEMBERS
@@ -159,7 +186,34 @@ class Therapy:
                 body = {"kind": "message", "mid": frame["mid"], "data": frame["data"], "session": "s1"}
                 offset = await self.event(body, self.account)
                 return {"of": "message.send", "epoch": 1, "offset": offset, "at_ms": now_ms()}
+            case op if op.startswith("session."):
+                self._change(frame)
+                return {"of": "session", **self.shown()}
         return None
+
+    def _change(self, frame: Frame) -> None:
+        """What the request does to the session; some do nothing to what this person sees."""
+        view = self.view
+        match frame["op"]:
+            case "session.join" if self.waits:
+                view["place"] = "waiting"
+            case "session.join":
+                present = dict.fromkeys([*view["present"], self.account])
+                view.update(place="inside", present=list(present))
+            case "session.leave":
+                view.update(place="outside", present=[])
+            case "session.modality":
+                view["modality"] = frame["modality"]
+            case "session.urgent":
+                view["urgent"] = frame["active"]
+            case "session.late":
+                late = {"role": self.role, "minutes": frame["minutes"], "at_ms": now_ms()}
+                view["late"] = [late] if frame["minutes"] else []
+            case "session.consent":
+                view["consents"] = [term for term in view["consents"] if term["kind"] != frame["kind"]]
+            case "session.extend":
+                view["agreed_end_ms"] += frame["minutes"] * MINUTE
+                view["cap_ms"] += frame["minutes"] * MINUTE
 
 
 @contextlib.asynccontextmanager

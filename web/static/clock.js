@@ -45,8 +45,3 @@ export function roundTime(milliseconds) {
   if (milliseconds <= 60_000) return "less than a minute";
   return `${minutes} minutes`;
 }
-
-/** The cue that has just been passed between two readings of the time left, in minutes, or null. */
-export function cuePassed(beforeMs, afterMs, cues = [10, 5, 1]) {
-  return cues.findLast((minutes) => beforeMs > minutes * 60_000 && afterMs <= minutes * 60_000) ?? null;
-}

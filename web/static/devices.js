@@ -43,6 +43,11 @@ export class Devices {
     if (this.tracks[kind]) this.tracks[kind].enabled = on;
   }
 
+  /** Let go of all but these kinds, until they are opened again. */
+  keep(kinds) {
+    for (const kind of Object.keys(this.tracks)) if (!kinds.includes(kind)) this.#drop(kind);
+  }
+
   /** Let go of everything. */
   close() {
     this.#life += 1;

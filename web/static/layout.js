@@ -1,4 +1,9 @@
-/** The markup that the therapist's and the client's page share. What is in it is filled in by `view.js`. */
+/**
+ * The markup that the therapist's and the client's page share; the dialogs are in `dialogs.js`. What is in it
+ * is filled in by `view.js` and `panels.js`.
+ */
+
+import { DIALOGS } from "./dialogs.js";
 
 const icon = (...shapes) => `<svg viewBox="0 0 24 24" aria-hidden="true">${shapes.join("")}</svg>`;
 
@@ -17,6 +22,11 @@ const CHAT = icon(
   '<path d="M6 5h12a2 2 0 0 1 2 2v7a2 2 0 0 1-2 2h-8l-4.5 4v-4A2 2 0 0 1 4 14V7a2 2 0 0 1 2-2z"/>',
 );
 const LEAVE = icon('<path d="M14 4H6a1 1 0 0 0-1 1v14a1 1 0 0 0 1 1h8M10 12h11M17.5 8.5L21 12l-3.5 3.5"/>');
+const TALK = icon(
+  '<path d="M4 8h13M14 4.5L17.5 8L14 11.5"/>',
+  '<path d="M20 16H7M10 12.5L6.5 16L10 19.5"/>',
+);
+const TIME = icon('<circle cx="12" cy="12" r="8.5"/>', '<path d="M12 7v5.2l3.4 2"/>');
 const SEND = icon('<path d="M4 12l16-7-5 15-3.5-6z"/>', '<path d="M11.5 14L20 5"/>');
 const CLOSE = icon('<path d="M6 6l12 12M18 6L6 18"/>');
 
@@ -27,6 +37,8 @@ const toggles =
   tool("microphone", `${MICROPHONE}<span class="label"></span>`) +
   tool("camera", `${CAMERA}<span class="label"></span>`);
 
+const TALK_TOOL = `${TALK}<span class="label">Switch</span>`;
+const TIME_TOOL = `${TIME}<span class="label">Time</span>`;
 const CHAT_TOOL = `${CHAT}<span class="label">Chat</span><span id="unread" class="unread" hidden></span>`;
 
 const lobby = `
@@ -35,7 +47,16 @@ const lobby = `
       <h1 id="lobby-title" tabindex="-1"></h1>
       <p id="when" class="when"></p>
       <p id="before" class="before"></p>
-      <button type="button" class="primary" id="join" data-action="join" disabled>Join the session</button>
+      <p id="late" class="before" role="status"></p>
+      <div class="choices">
+        <button type="button" class="primary" id="join" data-action="join" disabled></button>
+        <button type="button" class="secondary" id="say-late" data-action="late" hidden>
+          I am running late
+        </button>
+        <button type="button" class="secondary" id="give-up" data-action="give-up" hidden>
+          Leave the waiting room
+        </button>
+      </div>
       <p class="privacy">Nothing is recorded. Sound and picture are encrypted on their way.</p>
     </div>
     <div class="check" data-media>
@@ -46,6 +67,20 @@ const lobby = `
       <div class="meter" aria-hidden="true"><span id="level"></span></div>
       <div class="tools" role="group" aria-label="Your microphone and camera">${toggles}</div>
     </div>
+  </section>`;
+
+const consent = `
+  <section id="consent" class="farewell" aria-labelledby="consent-title" hidden>
+    <h1 id="consent-title" tabindex="-1">Before you come in</h1>
+    <p>This session asks for your agreement. What you choose is kept with its date, and you can ask your
+      therapist at any time to take it back.</p>
+    <form id="consents" class="consents">
+      <ul id="consent-list"></ul>
+      <div class="choices">
+        <button type="submit" class="primary">Agree and come in</button>
+        <button type="button" class="secondary" data-action="decline-consents">I do not agree</button>
+      </div>
+    </form>
   </section>`;
 
 const room = `
@@ -75,6 +110,8 @@ const room = `
     <div class="tools bar" role="toolbar" aria-label="Session controls">
       <span class="tools" data-media>${toggles}</span>
       ${tool("chat", CHAT_TOOL, 'aria-controls="chat"')}
+      ${tool("talk", TALK_TOOL, 'aria-label="Switch between video, sound and writing"')}
+      ${tool("time", TIME_TOOL, 'id="time" aria-label="Time and people"')}
       ${tool("leave", `${LEAVE}<span class="label">Leave</span>`)}
     </div>
   </section>`;
@@ -85,20 +122,6 @@ const farewell = `
     <p id="farewell-text"></p>
     <button type="button" class="secondary" id="again" data-action="again" hidden></button>
   </section>`;
-
-const leaving = `
-  <dialog id="leaving" aria-labelledby="leaving-title">
-    <form method="dialog">
-      <h2 id="leaving-title">Leave or end?</h2>
-      <p>If you leave, the session goes on and you can come back.</p>
-      <p>If you end it, it is over for both of you.</p>
-      <div class="choices">
-        <button class="secondary" value="stay" autofocus>Stay</button>
-        <button class="secondary" value="leave">Leave</button>
-        <button class="danger" value="end">End for both</button>
-      </div>
-    </form>
-  </dialog>`;
 
 export const LAYOUT = `
   <header class="top">
@@ -113,6 +136,19 @@ export const LAYOUT = `
     <p id="notice-text"></p>
     <button type="button" class="secondary" id="remedy" data-action="remedy" hidden></button>
   </div>
-  <main>${lobby}${room}${farewell}</main>
+  <div id="offer" class="panel" role="region" aria-label="Proposal" hidden>
+    <p id="offer-text" role="status"></p>
+    <div class="choices">
+      <button type="button" class="primary" id="accept" data-action="accept"></button>
+      <button type="button" class="secondary" id="decline" data-action="decline"></button>
+    </div>
+  </div>
+  <div id="knock" class="panel" role="region" aria-label="Waiting room" hidden>
+    <ul id="waiters"></ul>
+    <button type="button" class="primary" id="admit-all" data-action="admit-all" hidden>
+      Let everyone in
+    </button>
+  </div>
+  <main>${lobby}${consent}${room}${farewell}<p id="news" class="news" role="status"></p></main>
   <p id="announcer" class="hidden" aria-live="polite"></p>
-  ${leaving}`;
+  ${DIALOGS}`;

@@ -1,44 +1,55 @@
 /**
- * A person's way through one session: lobby, session, farewell.
+ * A person's way through one session: lobby, waiting room, session, farewell.
  *
  * It brings the connection, the clock, sound and picture, and the messages together with what is to be seen,
  * and leaves the doing to each of them.
  */
 
-import { ServerClock, cuePassed, exactTime, roundTime } from "./clock.js";
+import { ServerClock } from "./clock.js";
 import { Connection, ConnectionLost, NoReply, RequestError } from "./connection.js";
+import { Controls, ofCountdown, withLate } from "./controls.js";
 import { Conversation } from "./conversation.js";
 import { deviceId, readLink } from "./link.js";
+import { ask, showConsents } from "./panels.js";
 import { Studio } from "./studio.js";
+import * as troubles from "./troubles.js";
 import { View } from "./view.js";
 import * as words from "./words.js";
 
 const OVER = ["ended", "cancelled", "no_show"];
-const SOON_MS = 5 * 60_000;
+const LATE_NOTICE_MS = 60 * 60_000; // so long before the door opens one can say to be late
+const TICK_MS = 500;
+const LOOK_MS = 4000; // between two looks at the link
 
 class SessionPage {
   #role = document.body.dataset.role;
   #id; // of the session
-  #view = new View(document.getElementById("app"), (action) => this.#run(this.#actions[action]()));
+  #view = new View(document.getElementById("app"), (action, data) => this.#run(this.#actions[action](data)));
   #clock = new ServerClock();
   #connection = null;
   #studio;
+  #controls;
   #conversation = null;
   #account = null;
-  #roles = new Map(); // account -> role, of the room's members
+  #head = null; // of the room's log, at the last welcome
+  #roles = null; // account -> role, of the room's members; null until they may be known
   #session = null; // what is known of the session: a SessionView, kept up to date by events and signals
   #wanted = false; // the person pressed Join, and has not left
   #joining = null; // the promise of a join that is under way
-  #joined = false; // the server knows that, on this connection
+  #here = "outside"; // where the server has us, with this connection: "outside", "waiting" or "inside"
+  #joinedMs = Infinity; // when, by the server's clock
+  #knock = null; // "sent_back" or "denied", when the last knock ended so
+  #asked = false; // what need not be agreed on was asked for
   #unread = 0;
-  #left = 0; // milliseconds to the end when last looked at; 0 before the first look
   #remedy = null;
   #actions = {
     join: () => this.#enter(),
+    "decline-consents": () => this.#declineConsents(),
     microphone: () => this.#toggle("audio"),
     camera: () => this.#toggle("video"),
     chat: () => this.#toggleChat(),
     leave: () => this.#leave(),
+    "give-up": () => this.#leave(),
     again: () => this.#again(),
     remedy: () => this.#remedy?.(),
   };
@@ -51,12 +62,25 @@ class SessionPage {
       complain: (...problem) => this.#complain(...problem),
       failed: (error) => this.#failed(error),
     });
+    this.#controls = new Controls({
+      role: this.#role,
+      account: () => this.#account,
+      session: () => this.#session,
+      others: () => this.#others(),
+      name: (account) => this.#name(account),
+      request: (op, fields) => this.#request(op, fields),
+      adopt: (session) => this.#adopt(session),
+      announce: (text) => this.#view.announce(text),
+      news: (text) => this.#view.news(text),
+      complain: (...problem) => this.#complain(...problem),
+    });
+    Object.assign(this.#actions, this.#controls.actions);
   }
 
   start() {
     const link = readLink();
     if (link === null) {
-      this.#view.farewell(words.noLinkWords());
+      this.#view.farewell(troubles.noLinkWords());
       return;
     }
     this.#id = link.session;
@@ -82,7 +106,8 @@ class SessionPage {
     this.#view.show("lobby");
     this.#render();
     this.#connection.start();
-    setInterval(() => this.#tick(), 500);
+    setInterval(() => this.#tick(), TICK_MS);
+    setInterval(() => this.#run(this.#look()), LOOK_MS);
   }
 
   // --- The connection ------------------------------------------------------------------------------------
@@ -92,16 +117,28 @@ class SessionPage {
     this.#account = frame.account;
     const first = this.#session === null;
     const session = await this.#request("session.get");
-    const { members } = await this.#connection.request("room.get", { room: session.room });
-    this.#roles = new Map(members.map(({ account, role }) => [account, role]));
+    this.#head = frame.rooms.find(({ room }) => room === session.room) ?? null;
+    if (session.place !== "waiting") await this.#acquaint(session.room);
     this.#adopt(session);
     if (OVER.includes(session.state)) return;
-    if (first) {
-      const head = frame.rooms.find(({ room }) => room === session.room);
-      await this.#conversation.recall((op, fields) => this.#connection.request(op, fields), head);
-      await this.#studio.open(session.modality);
+    if (first) await this.#studio.open(session.modality);
+    if (this.#wanted && this.#here === "outside") await this.#join();
+  }
+
+  /** Learn who belongs to the room, and what was written: once, and not while waiting to be let in. */
+  async #acquaint(room) {
+    if (this.#roles !== null) return;
+    const request = (op, fields) => this.#connection.request(op, fields);
+    try {
+      const { members } = await request("room.get", { room });
+      this.#roles = new Map(members.map(({ account, role }) => [account, role]));
+    } catch (error) {
+      // Whoever is a guest of the session is no member of the room: its log is not for them.
+      if (!(error instanceof RequestError) || error.kind !== "no_such_room") throw error;
+      this.#roles = new Map();
+      return;
     }
-    if (this.#wanted && !this.#joined) await this.#join();
+    if (this.#head !== null) await this.#conversation.recall(request, this.#head);
   }
 
   /** There is nothing here for this person: say so instead of a lobby that leads nowhere. */
@@ -109,28 +146,42 @@ class SessionPage {
     if (!(error instanceof RequestError) || error.temporary) throw error;
     this.#connection.stop();
     this.#studio.leave();
-    this.#view.farewell(words.turnedAwayWords(error));
+    this.#view.farewell(troubles.turnedAwayWords(error));
   }
 
   #connectionChanged(state, detail) {
-    this.#joined = false;
+    this.#here = "outside";
     this.#render();
     if (state !== "closed" || detail === null) return; // closed by ourselves
     this.#studio.leave();
-    this.#view.farewell(words.closedWords(detail));
+    this.#view.farewell(troubles.closedWords(detail));
   }
 
-  #event(frame) {
-    if (frame.body.session !== this.#id) return;
-    this.#conversation.take(frame);
-    if (frame.body.kind === "session") this.#update(frame.body);
+  /** What it leads to is not waited for: nothing else is received until an event is done with. */
+  #event({ body, at_ms, ...place }) {
+    if (body.session !== this.#id) return;
+    this.#conversation.take({ body, at_ms, ...place });
+    if (body.kind !== "session" || this.#session === null) return;
+    if (OVER.includes(body.state)) this.#adopt({ ...this.#session, state: body.state, reason: body.reason });
+    else if (!this.#isInside) this.#run(this.#refresh()); // those inside are told by the countdown
+    else if (at_ms >= this.#joinedMs) this.#tellChange(body);
+  }
+
+  #tellChange({ change, account, modality, ends_ms }) {
+    if (account === undefined || account === this.#account) return;
+    if (change === "modality") this.#view.news(words.changedWords(this.#name(account), modality));
+    if (change === "extended") this.#view.news(words.extendedWords({ agreed_end_ms: ends_ms }));
   }
 
   #signal({ body, sender }) {
     if (body.kind === "opaque" && sender !== this.#account) this.#studio.told(sender, body.data);
-    if (body.session !== this.#id) return;
+    if (body.session !== this.#id || this.#session === null) return;
     if (body.kind === "reoffer") this.#studio.reoffer(body);
-    else if (body.kind === "countdown") this.#update(body);
+    else if (body.kind === "countdown") this.#adopt({ ...this.#session, ...ofCountdown(body) });
+    else if (body.kind === "cue") this.#view.news(words.cueWords(body));
+    else if (body.kind === "admission") this.#run(this.#placed(body.status));
+    else if (body.kind === "late") this.#someoneIsLate(body);
+    else if (body.kind === "waiting_room") this.#waitingChanged(body.waiting ?? []);
   }
 
   /** A request about this session. */
@@ -139,33 +190,45 @@ class SessionPage {
   }
 
   async #exchange(sdp) {
-    if (!this.#joined) throw new ConnectionLost("not in the session yet");
+    if (!this.#isInside) throw new ConnectionLost("not in the session yet");
     return this.#request("media.offer", { sdp });
   }
 
   // --- The session ---------------------------------------------------------------------------------------
 
-  /** Take over what an event or a signal says of the session. */
-  #update({ state, modality, reason, server_now_ms, agreed_end_ms, cap_ms, present }) {
-    if (this.#session === null) return;
-    const news = { state, modality, reason, server_now_ms, agreed_end_ms, cap_ms, present };
-    const given = Object.entries(news).filter(([, value]) => value !== undefined);
-    this.#adopt({ ...this.#session, server_now_ms: undefined, ...Object.fromEntries(given) });
+  async #refresh() {
+    this.#adopt(await this.#request("session.get"));
   }
 
+  /** Take over how the session stands. Instants of before are not the server's time of now. */
   #adopt(session) {
     const before = this.#session;
     const people = this.#others();
+    if (session.server_now_ms !== before?.server_now_ms) this.#clock.sync(session.server_now_ms);
     this.#session = session;
-    if (session.server_now_ms !== undefined) this.#clock.sync(session.server_now_ms);
     if (OVER.includes(session.state)) {
       this.#run(this.#finish());
       return;
     }
     this.#studio.expect(this.#others().length);
-    if (this.#joined && before.modality !== session.modality) this.#run(this.#studio.enter(session.modality));
+    const switched = before?.modality !== session.modality;
+    if (this.#isInside && switched) this.#run(this.#studio.enter(session.modality));
     if (this.#wanted) this.#tellWhoCame(people, this.#others());
     this.#render();
+  }
+
+  #waitingChanged(waiting) {
+    this.#controls.waitingChanged(waiting);
+    this.#adopt({ ...this.#session, waiting });
+  }
+
+  #someoneIsLate(body) {
+    const now = this.#clock.now();
+    const late = withLate(this.#session.late, body, now);
+    const theirs = late.filter(({ role }) => role === body.role && role !== this.#role);
+    const text = words.latenessWords(theirs, now, this.#role);
+    if (text) this.#view.news(text);
+    this.#adopt({ ...this.#session, late });
   }
 
   #tellWhoCame(before, now) {
@@ -173,21 +236,46 @@ class SessionPage {
     const went = before.filter((account) => !now.includes(account));
     for (const account of came) this.#view.announce(`${this.#name(account)} is here.`);
     for (const account of went) this.#view.announce(`${this.#name(account)} has left.`);
-    if (came.length > 0) this.#run(this.#tellDevices());
+    if (came.length > 0 && this.#isInside) this.#run(this.#tellDevices());
   }
 
+  // --- Coming in -----------------------------------------------------------------------------------------
+
   async #enter() {
-    this.#wanted = true;
     this.#complain(null);
-    this.#view.show("room");
+    const terms = this.#session.consents ?? [];
+    if (terms.some((term) => !this.#asked || words.consentWords(term).needed)) {
+      showConsents(terms, (given) => this.#run(this.#consent(given)));
+      this.#view.show("consent");
+      return;
+    }
+    this.#wanted = true;
+    this.#knock = null;
+    this.#view.show("lobby");
+    this.#render();
     try {
       await this.#join();
     } catch (error) {
       if (!(error instanceof RequestError)) throw error; // the connection is lost: the next welcome joins
       this.#wanted = false;
       this.#view.show("lobby");
+      this.#render();
+      if (error.kind === "consent_required") await this.#refresh();
       throw error;
     }
+  }
+
+  async #consent(given) {
+    for (const { kind, version } of given) {
+      this.#adopt(await this.#request("session.consent", { kind, version, given: true }));
+    }
+    this.#asked = true;
+    await this.#enter();
+  }
+
+  #declineConsents() {
+    this.#view.show("lobby");
+    this.#complain(words.declinedWords(this.#role));
   }
 
   /** Join on this connection: once, however many reasons there are. */
@@ -202,19 +290,60 @@ class SessionPage {
     // What is written from now on is of this session: the server takes it from those who are in it.
     const session = await this.#connection.before(this.#request("session.join"));
     this.#adopt(session);
-    this.#joined = true;
+    this.#here = session.place;
+    if (session.place === "waiting") {
+      this.#view.announce(this.#lobbyWords().before);
+      return;
+    }
+    this.#joinedMs = this.#clock.now();
+    this.#knock = null;
+    this.#view.show("room");
+    this.#render();
+    await this.#acquaint(session.room);
     await this.#studio.enter(session.modality);
     await this.#tellDevices();
   }
 
+  /** The server tells what became of our wish to come in. */
+  async #placed(status) {
+    if (status === "over") await this.#refresh();
+    if (!this.#wanted) return;
+    if (status === "admitted") await this.#join();
+    if (status === "denied" || status === "sent_back") this.#stayOutside(status);
+    if (status === "out") this.#goOut(words.outWords());
+  }
+
+  #stayOutside(status) {
+    this.#wanted = status === "sent_back";
+    this.#here = status === "sent_back" ? "waiting" : "outside";
+    this.#knock = status;
+    this.#session = { ...this.#session, place: this.#here, present: [] };
+    this.#studio.hangUp();
+    this.#view.show("lobby");
+    this.#render();
+    this.#view.announce(this.#lobbyWords().before);
+  }
+
+  #goOut(farewell) {
+    this.#wanted = false;
+    this.#here = "outside";
+    this.#session = { ...this.#session, place: "outside" };
+    this.#studio.leave();
+    this.#view.farewell(farewell);
+  }
+
+  // --- Going out -----------------------------------------------------------------------------------------
+
   async #leave() {
-    const choice = this.#role === "therapist" ? await this.#view.askHowToLeave() : "leave";
+    const inside = this.#session.place === "inside";
+    const choice = inside && this.#role === "therapist" ? await ask("leaving") : "leave";
     if (choice === "end") await this.#request("session.end"); // the server tells everyone, us too
     if (choice !== "leave") return;
+    this.#wanted = false;
+    this.#here = "outside";
     await this.#request("session.leave");
-    this.#wanted = this.#joined = false;
-    this.#studio.leave();
-    this.#view.farewell(words.leftWords());
+    if (inside) this.#goOut(words.leftWords());
+    else await this.#refresh();
   }
 
   /** Back from the farewell: after leaving, or because the session was opened in another window. */
@@ -239,9 +368,11 @@ class SessionPage {
     this.#view.farewell(words.endWords(this.#session, this.#role));
   }
 
+  // --- What people do ------------------------------------------------------------------------------------
+
   async #toggle(kind) {
     await this.#studio.toggle(kind);
-    if (this.#joined) await this.#tellDevices();
+    if (this.#isInside) await this.#tellDevices();
   }
 
   async #tellDevices() {
@@ -258,43 +389,63 @@ class SessionPage {
 
   // --- What is shown -------------------------------------------------------------------------------------
 
+  get #isInside() {
+    return this.#here === "inside";
+  }
+
   #others() {
     return (this.#session?.present ?? []).filter((account) => account !== this.#account);
   }
 
   #name(account) {
-    return words.personWords(this.#role, this.#roles.get(account));
+    return words.personWords(this.#role, this.#session?.roles?.[account] ?? this.#roles?.get(account));
+  }
+
+  #lobbyWords() {
+    const [someone = null] = this.#others().map((account) => this.#name(account));
+    const waits = this.#wanted && this.#session?.place === "waiting";
+    const knock = waits ? (this.#knock ?? "waiting") : this.#knock;
+    return words.lobbyWords(this.#session, this.#clock.now(), this.#role, someone, knock);
   }
 
   #render() {
     const connection = this.#connection.state;
-    this.#view.connection(words.connectionWords(connection, this.#wanted ? this.#studio.state : null));
+    this.#view.connection(words.connectionWords(connection, this.#isInside ? this.#studio.state : null));
     const session = this.#session;
-    const ready = connection === "ready" && session !== null && this.#clock.now() >= session.opens_ms;
-    const someone = this.#others().length > 0 ? this.#name(this.#others()[0]) : null;
-    this.#view.lobby({ ...words.lobbyWords(session, this.#clock.now(), this.#role, someone), ready });
+    const now = this.#clock.now();
+    const ready = connection === "ready" && session !== null && !this.#wanted && now >= session.opens_ms;
+    const waiting = this.#wanted && session?.place === "waiting";
+    const near = now > session?.opens_ms - LATE_NOTICE_MS && now < session?.agreed_end_ms;
+    const late = words.latenessWords(session?.late ?? [], now, this.#role);
+    this.#view.lobby({ ...this.#lobbyWords(), late, ready, waiting, sayLate: near && !waiting });
     if (session === null) return;
     this.#view.modality(session.modality);
-    const connected = session.modality === "chat" || this.#studio.hasPeople;
-    this.#view.waiting(someone && connected ? "" : words.waitingWords(this.#role, someone !== null));
+    this.#controls.render();
+    this.#view.waiting(this.#waitingWords(late));
+  }
+
+  /** What stands where the others will be seen, as long as none of them is. */
+  #waitingWords(late) {
+    const { modality, waiting = [] } = this.#session;
+    if (this.#others().length > 0) {
+      const connected = modality === "chat" || this.#studio.hasPeople;
+      return connected ? "" : words.waitingWords(this.#role, true);
+    }
+    if (waiting.length > 0) return words.waitersWords(waiting, this.#role);
+    return `${words.waitingWords(this.#role, false)} ${late}`.trim();
   }
 
   #tick() {
     const session = this.#session;
     if (session === null || OVER.includes(session.state)) return;
-    if (!this.#wanted) this.#render();
-    if (this.#clock.now() < session.starts_ms) {
-      this.#view.clock(`Begins at ${words.timeOfDay(session.starts_ms)}`);
-      return;
-    }
-    const overrun = session.state === "overrun";
-    const left = this.#clock.until(overrun ? session.cap_ms : session.agreed_end_ms);
-    const shown = this.#role === "therapist" ? exactTime(left) : roundTime(left);
-    this.#view.clock(overrun ? `Over time, ${shown}` : `${shown} left`, left < SOON_MS ? "soon" : "calm");
-    const cue = cuePassed(this.#left, left);
-    // How the end is brought up is for the therapist to choose: nobody else is reminded aloud.
-    if (cue !== null && this.#role === "therapist" && this.#wanted) this.#view.announce(words.cueWords(cue));
-    this.#left = left;
+    if (!this.#isInside) this.#render();
+    // Whoever waits to be let in does not need to watch the time run.
+    const waits = this.#here === "waiting";
+    this.#view.clock(...(waits ? [""] : words.clockWords(session, this.#clock.now(), this.#role)));
+  }
+
+  async #look() {
+    await this.#controls.look(this.#isInside ? await this.#studio.stats() : null);
   }
 
   #complain(problem, label = "", remedy = null) {
@@ -309,7 +460,7 @@ class SessionPage {
 
   /** A lost connection shows and mends itself; what nobody foresaw goes where faults are reported. */
   #failed(error) {
-    if (error instanceof RequestError || error instanceof NoReply) this.#complain(words.errorWords(error));
+    if (error instanceof RequestError || error instanceof NoReply) this.#complain(troubles.errorWords(error));
     else if (!(error instanceof ConnectionLost)) reportError(error);
   }
 }

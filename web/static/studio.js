@@ -8,7 +8,7 @@
 import { Call } from "./call.js";
 import { Devices, meter } from "./devices.js";
 import { decodeMediaState, encodeMediaState } from "./presence.js";
-import * as words from "./words.js";
+import { deviceWords } from "./troubles.js";
 
 const KINDS = { video: ["audio", "video"], audio: ["audio"], chat: [] };
 const PRESUMED = { microphone: true, camera: true }; // until someone's page tells
@@ -51,16 +51,20 @@ export class Studio {
     return this.#people.size > 0;
   }
 
-  /** Ask for the devices that this modality needs; what cannot be had is said, and the rest goes on. */
+  /**
+   * Ask for the devices that this modality needs, and let go of the others; what cannot be had is said, and
+   * the rest goes on.
+   */
   async open(modality) {
     this.#modality = modality;
     const kinds = KINDS[modality];
+    this.#devices.keep(kinds);
     await this.#devices.open(kinds);
     this.#showSelf();
     const failed = kinds.filter((kind) => this.#devices.problems[kind] !== null);
     if (failed.length === 0) return;
     const what = failed.length > 1 ? "both" : failed[0];
-    this.#page.complain(words.deviceWords(this.#devices.problems[failed[0]], what), "Try again", () => {
+    this.#page.complain(deviceWords(this.#devices.problems[failed[0]], what), "Try again", () => {
       this.#page.complain(null);
       return this.open(modality);
     });
@@ -74,6 +78,7 @@ export class Studio {
     }
     this.#call.close();
     await this.open(modality);
+    if (modality !== this.#modality) return; // changed again while a device was being opened
     for (const kind of KINDS[modality]) await this.#call.send(kind, this.#devices.tracks[kind]);
     if (KINDS[modality].length > 0) this.#call.start(KINDS[modality]);
   }
@@ -88,6 +93,16 @@ export class Studio {
     this.#call.expect(others);
   }
 
+  /** Hang up; the devices stay open for who is about to come in again. */
+  hangUp() {
+    this.#call.close();
+  }
+
+  /** The statistics of the link, or null when there is none. */
+  stats() {
+    return this.#call.stats();
+  }
+
   /** Hang up and let go of the devices. */
   leave() {
     this.#call.close();
@@ -100,7 +115,7 @@ export class Studio {
     const on = !this.#devices.active(kind);
     await this.#devices.set(kind, on);
     const problem = this.#devices.problems[kind];
-    this.#page.complain(on && problem ? words.deviceWords(problem, kind) : null);
+    this.#page.complain(on && problem ? deviceWords(problem, kind) : null);
     this.#showSelf();
   }
 

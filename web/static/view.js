@@ -1,19 +1,22 @@
 /** The page as it is seen: it shows what it is told, says which button was pressed, and knows no more. */
 
 import { LAYOUT } from "./layout.js";
+import { closeDialogs } from "./panels.js";
 
-const SECTIONS = ["lobby", "room", "farewell"];
+const SECTIONS = ["lobby", "consent", "room", "farewell"];
+const NEWS_MS = 12_000; // how long a line of news stays
 const byId = (id) => document.getElementById(id);
 
 export class View {
   #tiles = new Map();
+  #newsTimer = null;
 
-  /** `act(name)` is called with the `data-action` of the button pressed. */
+  /** `act(name, data)` is called with the `data-action` of the button pressed, and all that it carries. */
   constructor(root, act) {
     root.innerHTML = LAYOUT;
     root.addEventListener("click", ({ target }) => {
       const button = target.closest("[data-action]");
-      if (button) act(button.dataset.action);
+      if (button) act(button.dataset.action, button.dataset);
     });
     document.addEventListener("keydown", ({ key }) => {
       if (key === "Escape" && byId("chat").contains(document.activeElement)) act("chat");
@@ -31,6 +34,13 @@ export class View {
   /** Say something to people who do not see the page. */
   announce(text) {
     byId("announcer").textContent = text;
+  }
+
+  /** A line that is shown for a while, and read aloud. */
+  news(text) {
+    clearTimeout(this.#newsTimer);
+    byId("news").textContent = text;
+    this.#newsTimer = setTimeout(() => (byId("news").textContent = ""), NEWS_MS);
   }
 
   connection({ tone, text }) {
@@ -51,12 +61,20 @@ export class View {
     byId("remedy").hidden = !remedy;
   }
 
-  /** What is known of the session before it is entered, and whether it can be. */
-  lobby({ title, when, before, ready }) {
+  /**
+   * What is known of the session before it is entered: words, whether one can come in (`ready`), whether one
+   * waits to be let in, and whether one can say to be late.
+   */
+  lobby({ title, when, before, join = "", late, ready, waiting, sayLate }) {
     setText(byId("lobby-title"), title);
     setText(byId("when"), when);
     setText(byId("before"), before);
+    setText(byId("late"), late);
+    setText(byId("join"), join);
     byId("join").disabled = !ready;
+    byId("join").hidden = waiting;
+    byId("give-up").hidden = !waiting;
+    byId("say-late").hidden = !sayLate;
   }
 
   farewell({ title, text, again = "" }) {
@@ -64,6 +82,7 @@ export class View {
     setText(byId("farewell-text"), text);
     byId("again").textContent = again;
     byId("again").hidden = !again;
+    closeDialogs();
     this.show("farewell");
   }
 
@@ -138,16 +157,6 @@ export class View {
     byId("unread").hidden = count === 0;
     byId("unread").textContent = String(count);
     byId("unread").ariaLabel = `${count} unread`;
-  }
-
-  /** Ask a therapist what leaving means: "stay", "leave" or "end". */
-  askHowToLeave() {
-    const dialog = byId("leaving");
-    dialog.returnValue = "stay";
-    dialog.showModal();
-    return new Promise((resolve) => {
-      dialog.addEventListener("close", () => resolve(dialog.returnValue), { once: true });
-    });
   }
 
   #addTile(account) {

@@ -1,28 +1,36 @@
 /**
- * Everything that happens, in words for the people it happens to; whatever goes wrong comes with what to do.
+ * Everything that happens, in words for the people it happens to.
  *
  * `reader` is the role of whose page it is: people are called what they are to each other, since the server
- * knows no names.
+ * knows no names. What goes wrong is in `troubles.js`.
  */
 
-import { roundTime } from "./clock.js";
+import { exactTime, roundTime } from "./clock.js";
 
 const THERAPIST = "therapist";
+const SOON_MS = 5 * 60_000;
 const hour = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
 const day = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long" });
+const list = new Intl.ListFormat(undefined, { type: "conjunction" });
 
 const capitalised = (text) => text[0].toUpperCase() + text.slice(1);
+const lowered = (text) => text[0].toLowerCase() + text.slice(1);
+const minutesWords = (count) => (count === 1 ? "1 minute" : `${count} minutes`);
 
 /** "14:50", as the reader writes it. */
 export function timeOfDay(instant) {
   return hour.format(instant);
 }
 
+// --- People ----------------------------------------------------------------------------------------------
+
+const GUESTS = { interpreter: "The interpreter", observer: "The observer" };
+
 /** How the reader of `role`'s page would call a person of another role. */
 export function personWords(reader, role) {
   if (role === THERAPIST) return reader === "client" ? "Your therapist" : "The therapist";
   if (role === "client") return reader === THERAPIST ? "Your client" : "The client";
-  return "A guest";
+  return GUESTS[role] ?? "A guest";
 }
 
 /** Whom the reader is waiting for. */
@@ -30,19 +38,70 @@ export function otherWords(reader) {
   return reader === THERAPIST ? "your client" : "your therapist";
 }
 
-/** The lobby, as `{title, when, before}`; `session` is null until known, `someone` is who is there. */
-export function lobbyWords(session, now, reader, someone) {
-  if (session === null) return { title: "Welcome", when: "One moment, please…", before: "" };
+/** "Your client and the interpreter", of several roles. */
+export function peopleWords(reader, roles) {
+  const names = roles.map((role) => personWords(reader, role));
+  return list.format(names.map((name, i) => (i === 0 ? name : lowered(name))));
+}
+
+// --- The lobby and the waiting room ----------------------------------------------------------------------
+
+/**
+ * The lobby, as `{title, when, before, join}`; `session` is null until known, `someone` is who is there, and
+ * `knock` how the door stands for the reader: null, "waiting", "sent_back" or "denied".
+ */
+export function lobbyWords(session, now, reader, someone, knock = null) {
+  if (session === null) return { title: "Welcome", when: "One moment, please…", before: "", join: JOIN };
+  const hours = hour.formatRange(session.starts_ms, session.agreed_end_ms);
+  const when = `${day.format(session.starts_ms)}, ${hours}`;
+  const other = otherWords(reader);
+  if (knock !== null) return { ...KNOCKS[knock](other), when };
   const early = session.opens_ms - now;
   let before = "You can come in now. Take a moment to check how you look and sound.";
   if (session.modality === "chat") before = "You can come in now.";
-  if (someone !== null) before = `${someone} is already here.`;
+  if (session.waiting?.length > 0) before = waitersWords(session.waiting, reader);
+  else if (someone !== null) before = `${someone} is already here.`;
   if (early > 0) before = `You can come in at ${timeOfDay(session.opens_ms)}, in ${roundTime(early)}.`;
-  return {
-    title: `Your session with ${otherWords(reader)}`,
-    when: `${day.format(session.starts_ms)}, ${hour.formatRange(session.starts_ms, session.agreed_end_ms)}`,
-    before,
-  };
+  return { title: `Your session with ${other}`, when, before, join: JOIN };
+}
+
+const JOIN = "Join the session";
+const KNOCKS = {
+  waiting: (other) => ({
+    title: "You are in the waiting room",
+    before: `${capitalised(other)} knows that you are here and will let you in. You need not do anything.`,
+  }),
+  sent_back: (other) => ({
+    title: "You are in the waiting room again",
+    before: `${capitalised(other)} asks you for a moment of patience and will let you in again.`,
+  }),
+  denied: (other) => ({
+    title: "Not just now",
+    before: `${capitalised(other)} cannot let you in at this moment. You can knock again.`,
+    join: "Knock again",
+  }),
+};
+
+/** Who is in the waiting room, in one sentence. */
+export function waitersWords(waiting, reader) {
+  const people = peopleWords(reader, waiting.map(({ role }) => role));
+  return `${people} ${waiting.length === 1 ? "is" : "are"} in the waiting room.`;
+}
+
+/** One line of the waiting room, as the therapist sees it. */
+export function waiterWords({ role, since_ms }, reader) {
+  return `${personWords(reader, role)} is waiting, since ${timeOfDay(since_ms)}`;
+}
+
+/** Who is running late, until when one may expect them; "" when nobody is. `late` as the server tells it. */
+export function latenessWords(late, now, reader) {
+  const sentences = late.flatMap(({ role, minutes, at_ms }) => {
+    const expected = at_ms + minutes * 60_000;
+    if (minutes === 0 || expected < now) return [];
+    if (role === reader) return [`You have said that you will be late, until about ${timeOfDay(expected)}.`];
+    return [`${personWords(reader, role)} is running late and expects to be here at ${timeOfDay(expected)}.`];
+  });
+  return sentences.join(" ");
 }
 
 /** What stands where the other person will be seen. */
@@ -52,9 +111,99 @@ export function waitingWords(reader, someone) {
   return `You are in the right place. ${capitalised(other)} is not here yet.`;
 }
 
-/** How much time is left, to be read aloud. */
-export function cueWords(minutes) {
-  return minutes === 1 ? "One minute left." : `${minutes} minutes left.`;
+const CONSENTS = {
+  telehealth: "Holding this session over the internet",
+  guests: "Other people being present who are not your therapist",
+  observer: "Someone observing the session without taking part",
+  recording: "A recording of the session",
+  interpreter: "An interpreter being present",
+};
+
+/** The reader does not agree to what the session asks for. */
+export function declinedWords(reader) {
+  const advice = `Talk to ${otherWords(reader)} about it, or choose again when you want to come in.`;
+  return { text: "You have not agreed, so you stay outside.", advice };
+}
+
+/** A consent that is asked for, as `{label, detail, needed}`. */
+export function consentWords({ kind, version }) {
+  const needed = kind !== "observer";
+  const label = CONSENTS[kind] ?? `What your platform calls “${kind}”`;
+  return { label, detail: `Version ${version}${needed ? "" : ". You can come in without this one"}`, needed };
+}
+
+// --- The clock -------------------------------------------------------------------------------------------
+
+/** How the clock stands, as `[text, tone]`: to the second for a therapist, gently for everyone else. */
+export function clockWords(session, now, reader) {
+  if (now < session.starts_ms) return [`Begins at ${timeOfDay(session.starts_ms)}`, "calm"];
+  const exact = reader === THERAPIST;
+  const shown = exact ? exactTime : roundTime;
+  const tone = (rest) => (rest < SOON_MS ? "soon" : "calm");
+  const left = session.agreed_end_ms - now;
+  if (left > 0 && session.state !== "overrun") return [`${shown(left)} left`, tone(left)];
+  if (session.urgent) return [exact ? "Over time, kept open" : "The session stays open", "calm"];
+  if (session.state !== "overrun") return ["", "calm"];
+  const rest = Math.max(0, session.cap_ms - now);
+  if (exact) return [`Over time, ${shown(rest)} to the end`, tone(rest)];
+  return [`A little over time, ${shown(rest)} at most`, "calm"];
+}
+
+/** A cue of the server, to be read and read aloud. */
+export function cueWords({ until, left_ms }) {
+  if (left_ms === 0) {
+    return until === "cap" ? "The session ends now." : "The agreed time is over. You can still come to a close.";
+  }
+  const minutes = minutesWords(Math.round(left_ms / 60_000));
+  const left = left_ms < 60_000 ? `${Math.round(left_ms / 1000)} seconds` : minutes;
+  return until === "cap" ? `The session ends for everyone in ${left}.` : `${left} left.`;
+}
+
+/** How the session stands, for the therapist who is about to change that. */
+export function standingWords({ agreed_end_ms, cap_ms, both_ms = 0, urgent = false }) {
+  const latest = cap_ms > agreed_end_ms ? `, at the latest at ${timeOfDay(cap_ms)}` : "";
+  const end = urgent
+    ? "It stays open until you allow it to end again."
+    : `It ends at ${timeOfDay(agreed_end_ms)}${latest}.`;
+  const together = Math.floor(both_ms / 60_000);
+  return together === 0 ? end : `${end} You have been together for ${minutesWords(together)}.`;
+}
+
+/** The session was extended; `overlaps` is the start of a session that it now runs into, or undefined. */
+export function extendedWords({ agreed_end_ms }, overlaps) {
+  const text = `The session now ends at ${timeOfDay(agreed_end_ms)}.`;
+  if (overlaps === undefined) return text;
+  return `${text} Your next one begins before that, at ${timeOfDay(overlaps)}.`;
+}
+
+/** Nobody knows whether the session was extended. */
+export function unsureWords() {
+  const text = "The connection broke while the session was being extended.";
+  return { text, advice: "It is extended only once." };
+}
+
+// --- How people talk -------------------------------------------------------------------------------------
+
+const MODALITIES = { video: "sound and picture", audio: "sound only", chat: "writing" };
+
+/** Someone has changed how everyone talks. */
+export function changedWords(who, modality) {
+  return `${who} changed to ${MODALITIES[modality]}.`;
+}
+
+/** A proposal of another modality, as `{text, accept, decline}`; `accept` is "" when it is one's own. */
+export function proposalWords(modality, current, who) {
+  if (who === null) {
+    return { text: `You have proposed ${MODALITIES[modality]}.`, accept: "", decline: "Take it back" };
+  }
+  const text = `${who} would like to go on with ${MODALITIES[modality]}.`;
+  return { text, accept: `Go on with ${MODALITIES[modality]}`, decline: `Stay with ${MODALITIES[current]}` };
+}
+
+/** One's own link is bad, as `{text, accept, decline}`. */
+export function weakLinkWords() {
+  const text = "Your connection is weak. Without the picture the sound will be better.";
+  return { text, accept: "Go on with sound only", decline: "Keep the picture" };
 }
 
 /** The state of the connection and the call, as one short line with a tone: "good", "busy" or "bad". */
@@ -66,6 +215,8 @@ export function connectionWords(connection, call) {
   if (call === "connecting") return { tone: "busy", text: "Connecting sound and picture…" };
   return { tone: "good", text: "Connected" };
 }
+
+// --- The end ---------------------------------------------------------------------------------------------
 
 /** Why a session is over, as `{title, text}`; `reason` as the server gives it, with the session's state. */
 export function endWords({ state, reason }, reader) {
@@ -82,83 +233,13 @@ export function endWords({ state, reason }, reader) {
   return { title, text: `${text} You can close this page now.`.trim() };
 }
 
+/** The reader was taken out of a session that goes on. */
+export function outWords() {
+  return { ...leftWords(), title: "You are no longer in the session" };
+}
+
 /** The reader has left a session that goes on. */
 export function leftWords() {
   const text = "It goes on until its agreed end, and you can come back until then.";
   return { title: "You have left the session", text, again: "Come back" };
-}
-
-const LINK = "Ask for a new link, or open the one you were sent once more.";
-const SUPPORT = "Please tell the people who gave you this link.";
-
-/** By the stable name of the error: what went wrong, and what to do. */
-export const ERRORS = {
-  token_missing: ["This link is not complete.", LINK],
-  token_malformed: ["This link is not complete.", LINK],
-  token_signature: ["This link is not valid here.", LINK],
-  token_unknown_key: ["This link is not valid here.", LINK],
-  token_expired: ["This link has run out.", "Ask for a new link."],
-  token_not_yet_valid: ["This link is not valid yet.", "Try again closer to the time of your session."],
-  token_scope: ["This link is for another session.", LINK],
-  revoked: ["Access from this device was withdrawn.", SUPPORT],
-  forbidden: ["This is not yours to do here.", SUPPORT],
-  no_such_session: ["There is no such session for you.", LINK],
-  no_such_room: ["There is no such session for you.", LINK],
-  session_not_open: ["It is too early to come in.", "The door opens shortly before your session begins."],
-  session_over: ["This session is already over.", "If you need to talk, please arrange a new one."],
-  session_full: ["Everyone who may be in this session is already here.", SUPPORT],
-  media_unavailable: ["Sound and picture are not available at this moment.", "We keep trying."],
-  too_large: ["This message is too long.", "Please send it in two parts."],
-  rate_limited: ["That was too much at once.", "Wait a moment, then go on."],
-  store_full: ["The server cannot keep messages at this moment.", "We keep your message and try again."],
-};
-
-/** What went wrong and what to do, as `{text, advice}`, from an error of the connection. */
-export function errorWords(error) {
-  const [text, advice] = ERRORS[error?.kind] ?? [];
-  if (text) return { text, advice };
-  if (error?.kind === undefined) return { text: "The server did not answer.", advice: "Please try again." };
-  return { text: "Something went wrong.", advice: `${SUPPORT} It is called “${error.kind}”.` };
-}
-
-/** Why the connection was closed for good, from its close code and the error that came before it. */
-export function closedWords({ code, error }) {
-  if (code === 4509) {
-    const text = "Go on there, or continue here.";
-    return { title: "This session is open in another window", text, again: "Continue here" };
-  }
-  if (error === null) {
-    return { title: "The server closed the connection", text: `${SUPPORT} The code is ${code}.` };
-  }
-  return turnedAwayWords(error);
-}
-
-/** The server does not let the reader in: a page of its own instead of a notice. */
-export function turnedAwayWords(error) {
-  const { text, advice } = errorWords(error);
-  return { title: text.replace(/\.$/, ""), text: advice };
-}
-
-/** The page was opened without what a link carries. */
-export function noLinkWords() {
-  return { title: "This link is not complete", text: LINK };
-}
-
-/** Why camera or microphone cannot be used, from the name of the browser's error. */
-export function deviceWords(name, kind) {
-  const what = { audio: "microphone", video: "camera" }[kind] ?? "camera and microphone";
-  const words = {
-    NotAllowedError: [
-      `Your browser does not allow the ${what}.`,
-      "Choose the camera or lock symbol next to the address, allow it, and try again.",
-    ],
-    NotFoundError: [`No ${what} was found.`, "Plug one in and try again, or join without it."],
-    NotReadableError: [`The ${what} is in use.`, "Close other programs that use it, and try again."],
-    SecurityError: [
-      `The ${what} cannot be used on this page.`,
-      "The address has to begin with https. Please tell the people who gave you this link.",
-    ],
-  };
-  const [text, advice] = words[name] ?? [`The ${what} did not start.`, "Try again, or join without it."];
-  return { text, advice };
 }

@@ -1,0 +1,181 @@
+"""The pages around a session: being let in, running late, consenting; against a scripted server."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.chromium import Chromium
+from tests.web.scripted import Frame, ScriptedServer
+from tests.web.test_pages import at_the_page, come_in, reads
+from tests.web.therapy import now_ms, therapy
+
+pytestmark = pytest.mark.asyncio(loop_scope="package")  # where the shared browser lives
+
+JOINABLE = "!document.getElementById('join').disabled"
+WAITS = "You are in the waiting room"
+
+
+def waiter(account: str = "clara", role: str = "client", *, silent: bool = False) -> Frame:
+    return {"account": account, "role": role, "since_ms": now_ms(), "silent": silent}
+
+
+async def test_who_waits_is_let_in_and_only_then_in_the_call(
+    browser: Chromium, server: ScriptedServer
+) -> None:
+    async with at_the_page(browser, server, modality="video") as (page, scripted):
+        scripted.waits = True
+        scripted.refusals["media.offer"] = "media_unavailable"
+        await page.until(JOINABLE)
+        await page.click("#join")
+        await reads(page, "#lobby-title", WAITS)
+        await reads(page, "#announcer", "Your therapist knows that you are here")
+        await reads(page, "#clock", "")
+        assert scripted.asked("media.offer", "signal.send") == []
+        scripted.waits = False
+        await scripted.admission("admitted")
+        await page.until("!document.getElementById('room').hidden")
+        await scripted.request("media.offer")
+        assert len(scripted.asked("session.join")) == 2
+
+
+async def test_a_cut_leaves_one_waiting(browser: Chromium, server: ScriptedServer) -> None:
+    async with at_the_page(browser, server) as (page, scripted):
+        scripted.waits = True
+        await page.until(JOINABLE)
+        await page.click("#join")
+        await reads(page, "#lobby-title", WAITS)
+        assert scripted.peer is not None
+        scripted.refusals["room.get"] = "not_admitted"  # as the server does while one waits
+        scripted.peer.cut()
+        await scripted.request("session.join", 2)
+        await reads(page, "#connection", "Connected")
+        await reads(page, "#lobby-title", WAITS)
+        assert await page.evaluate("document.getElementById('notice').hidden")
+
+
+async def test_who_is_denied_can_knock_again_or_leave(browser: Chromium, server: ScriptedServer) -> None:
+    async with at_the_page(browser, server) as (page, scripted):
+        scripted.waits = True
+        await page.until(JOINABLE)
+        await page.click("#join")
+        await reads(page, "#lobby-title", WAITS)
+        await scripted.admission("denied", place="outside")
+        await reads(page, "#lobby-title", "Not just now")
+        await reads(page, "#join", "Knock again")
+        await page.click("#join")
+        await reads(page, "#lobby-title", WAITS)
+        await page.click("#give-up")
+        await reads(page, "#lobby-title", "Your session with your therapist")
+        await scripted.request("session.leave")
+
+
+async def test_who_is_sent_back_hangs_up_and_waits(browser: Chromium, server: ScriptedServer) -> None:
+    async with at_the_page(browser, server) as (page, scripted):
+        await come_in(page)
+        await scripted.admission("sent_back", place="waiting")
+        await reads(page, "#lobby-title", "You are in the waiting room again")
+        await scripted.admission("admitted", place="inside")
+        await page.until("!document.getElementById('room').hidden")
+        await scripted.admission("out", place="outside", present=[])
+        await reads(page, "#farewell", "You are no longer in the session")
+
+
+async def test_a_session_that_ends_meanwhile_is_over_for_who_waits(
+    browser: Chromium, server: ScriptedServer
+) -> None:
+    async with at_the_page(browser, server) as (page, scripted):
+        scripted.waits = True
+        await page.until(JOINABLE)
+        await page.click("#join")
+        await reads(page, "#lobby-title", WAITS)
+        await scripted.admission("over", state="ended", reason="completed", place="outside")
+        await reads(page, "#farewell", "Your time together is up")
+
+
+async def test_a_therapist_lets_in_denies_and_admits_a_pair(
+    browser: Chromium, server: ScriptedServer
+) -> None:
+    async with at_the_page(browser, server, role="therapist") as (page, scripted):
+        await page.until(JOINABLE)
+        await scripted.waiting(waiter())
+        await reads(page, "#before", "Your client is in the waiting room.")
+        await come_in(page)
+        await reads(page, "#waiters", "Your client is waiting, since")
+        named = "document.querySelector('#waiters [data-action=admit]').ariaLabel"
+        assert await page.evaluate(named) == "Let in: Your client"
+        await page.evaluate("document.querySelector('#waiters [data-action=deny]').focus()")
+        await scripted.waiting(waiter(), waiter("ines", "interpreter"))
+        await reads(page, "#announcer", "The interpreter is in the waiting room.")
+        # Who is looking at one line keeps it, whoever comes besides.
+        assert await page.evaluate("document.activeElement.dataset.action") == "deny"
+        await page.click("#admit-all")
+        assert (await scripted.request("session.admit"))["accounts"] == ["clara", "ines"]
+        await scripted.waiting(waiter("ines", "interpreter"))
+        await page.until("document.querySelectorAll('#waiters li').length === 1")
+        await page.click("#waiters [data-action=deny]")
+        assert (await scripted.request("session.deny"))["account"] == "ines"
+        await scripted.waiting()
+        await page.until("document.getElementById('knock').hidden")
+
+
+async def test_nothing_rings_for_who_was_denied_twice(browser: Chromium, server: ScriptedServer) -> None:
+    async with at_the_page(browser, server, role="therapist") as (page, scripted):
+        await come_in(page)
+        await page.evaluate("document.getElementById('announcer').textContent = ''")
+        await scripted.waiting(waiter(silent=True))
+        await reads(page, "#waiters", "Your client is waiting")
+        assert await page.evaluate("document.getElementById('announcer').textContent") == ""
+
+
+async def test_running_late_is_said_and_heard(browser: Chromium, server: ScriptedServer) -> None:
+    async with at_the_page(browser, server) as (page, scripted):
+        await page.until("!document.getElementById('say-late').hidden")
+        await page.click("#say-late")
+        await page.until("document.getElementById('lateness').open")
+        await page.click("dialog[open] [value='10']")
+        assert (await scripted.request("session.late"))["minutes"] == 10
+        await reads(page, "#late", "You have said that you will be late")
+        await scripted.signal({"kind": "late", "session": "s1", "role": "therapist", "minutes": 5})
+        await reads(page, "#late", "Your therapist is running late")
+        await reads(page, "#news", "Your therapist is running late")
+        await scripted.signal({"kind": "late", "session": "s1", "role": "therapist", "minutes": 0})
+        await page.until("!document.getElementById('late').innerText.includes('therapist')")
+
+
+TERMS = [{"kind": "guests", "version": "3"}, {"kind": "observer", "version": "1"}]
+
+
+async def test_a_session_asks_for_consents_before_one_comes_in(
+    browser: Chromium, server: ScriptedServer
+) -> None:
+    async with therapy(server) as scripted:
+        scripted.view["consents"] = TERMS
+        page = await browser.page(scripted.link)
+        await page.until(JOINABLE)
+        await page.click("#join")
+        await reads(page, "#consent", "Other people being present who are not your therapist")
+        await reads(page, "#consent", "Version 1. You can come in without this one.")
+        await page.click("[data-action=decline-consents]")
+        await reads(page, "#notice", "You have not agreed, so you stay outside.")
+        assert scripted.asked("session.consent", "session.join") == []
+        await page.click("#join")
+        await page.click("#consent-0")
+        await page.click("#consents [type=submit]")
+        await page.until("!document.getElementById('room').hidden")
+        given = [(one["kind"], one["version"], one["given"]) for one in scripted.asked("session.consent")]
+        assert given == [("guests", "3", True)]
+        assert page.problems == []
+        await page.close()
+
+
+async def test_a_consent_that_is_asked_for_only_at_the_door_is_shown_at_the_next_knock(
+    browser: Chromium, server: ScriptedServer
+) -> None:
+    async with at_the_page(browser, server) as (page, scripted):
+        await page.until(JOINABLE)
+        scripted.view["consents"] = TERMS[:1]
+        scripted.refusals["session.join"] = "consent_required"
+        await page.click("#join")
+        await reads(page, "#notice", "Your agreement is needed before you come in.")
+        await page.click("#join")
+        await reads(page, "#consent", "Version 3.")

@@ -1,0 +1,78 @@
+/** The markup of the dialogs. Each closes with the `value` of the button that was pressed. */
+
+const choice = (value, text, kind = "secondary", extra = "") =>
+  `<button class="${kind}" value="${value}" ${extra}>${text}</button>`;
+
+const dialog = (id, title, content) => `
+  <dialog id="${id}" aria-labelledby="${id}-title">
+    <form method="dialog">
+      <h2 id="${id}-title">${title}</h2>
+      ${content}
+    </form>
+  </dialog>`;
+
+const leaving = dialog(
+  "leaving",
+  "Leave or end?",
+  `<p>If you leave, the session goes on and you can come back.</p>
+  <p>If you end it, it is over for everyone.</p>
+  <div class="choices">
+    ${choice("stay", "Stay", "secondary", "autofocus")}
+    ${choice("leave", "Leave")}
+    ${choice("end", "End for everyone", "danger")}
+  </div>`,
+);
+
+const talking = dialog(
+  "talking",
+  "How do you want to talk?",
+  `<p>Changing takes effect for everyone at once. You can also ask first.</p>
+  <ul class="rows" id="modalities">${["video", "audio", "chat"]
+    .map((modality) => {
+      const name = { video: "Sound and picture", audio: "Sound only", chat: "Writing" }[modality];
+      return `
+        <li data-talk="${modality}">
+          <span class="row-name" id="talk-${modality}">${name}</span>
+          <span class="current" hidden>now</span>
+          ${choice(`change ${modality}`, "Change", "secondary", `aria-describedby="talk-${modality}"`)}
+          ${choice(`propose ${modality}`, "Ask first", "secondary", `aria-describedby="talk-${modality}"`)}
+        </li>`;
+    })
+    .join("")}</ul>
+  <div class="choices">${choice("", "Leave it as it is", "secondary", "autofocus")}</div>`,
+);
+
+const timing = dialog(
+  "timing",
+  "Time and people",
+  `<p id="standing"></p>
+  <fieldset>
+    <legend>Make it longer by</legend>
+    <div class="choices">
+      ${[5, 10, 15].map((minutes) => choice(`extend ${minutes}`, `${minutes} minutes`)).join("")}
+    </div>
+  </fieldset>
+  <fieldset>
+    <legend>In an emergency</legend>
+    <p id="urgent-text"></p>
+    ${choice("urgent", "", "secondary", 'id="urgent"')}
+  </fieldset>
+  <fieldset id="people-inside">
+    <legend>In the session</legend>
+    <ul class="rows" id="inside"></ul>
+  </fieldset>
+  <div class="choices">${choice("", "Close", "secondary", "autofocus")}</div>`,
+);
+
+const lateness = dialog(
+  "lateness",
+  "How late will you be?",
+  `<p>Everyone who is invited is told, but not the reason.</p>
+  <div class="choices">
+    ${[5, 10, 15, 20].map((minutes) => choice(`${minutes}`, `${minutes} minutes`)).join("")}
+    ${choice("0", "Not late after all")}
+    ${choice("", "Go back", "secondary", "autofocus")}
+  </div>`,
+);
+
+export const DIALOGS = leaving + talking + timing + lateness;

@@ -1,0 +1,126 @@
+/** The parts of the page that ask for something: who waits, a proposal, consents, and the dialogs. */
+
+import * as words from "./words.js";
+
+const byId = (id) => document.getElementById(id);
+
+/** The answer to a dialog: the `value` of the button pressed, "" when it was closed without one. */
+export function ask(id) {
+  const dialog = byId(id);
+  if (dialog.open) return Promise.resolve("");
+  dialog.returnValue = "";
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.addEventListener("close", () => resolve(dialog.returnValue), { once: true });
+  });
+}
+
+/** Close whatever dialog is open: what it asked about is over. */
+export function closeDialogs() {
+  for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close("");
+}
+
+/** Everyone who waits, with the buttons that let them in or turn them away. */
+export function showWaiting(waiting, reader) {
+  byId("knock").hidden = waiting.length === 0;
+  byId("admit-all").hidden = waiting.length < 2;
+  fill(byId("waiters"), waiting, ({ account }) => account, (waiter) => {
+    const who = words.personWords(reader, waiter.role);
+    return [
+      text(words.waiterWords(waiter, reader)),
+      button("admit", "Let in", `Let in: ${who}`, { account: waiter.account }, "primary"),
+      button("deny", "Not now", `Not now: ${who}`, { account: waiter.account }, "secondary"),
+    ];
+  });
+}
+
+/** A proposal with its answers, or null. */
+export function showOffer(offer) {
+  byId("offer").hidden = offer === null;
+  setText(byId("offer-text"), offer?.text ?? "");
+  for (const answer of ["accept", "decline"]) {
+    setText(byId(answer), offer?.[answer] ?? "");
+    byId(answer).hidden = !offer?.[answer];
+  }
+}
+
+/** What the session asks consent to. `answered(given)` gets the terms whose boxes are ticked. */
+export function showConsents(terms, answered) {
+  byId("consent-list").replaceChildren(...terms.map((term, i) => consentItem(term, `consent-${i}`)));
+  byId("consents").onsubmit = (event) => {
+    event.preventDefault();
+    answered(terms.filter((_, i) => byId(`consent-${i}`).checked));
+  };
+}
+
+function consentItem(term, id) {
+  const { label, detail, needed } = words.consentWords(term);
+  const box = Object.assign(document.createElement("input"), { type: "checkbox", id, required: needed });
+  const name = Object.assign(document.createElement("label"), { htmlFor: id, textContent: label });
+  const small = Object.assign(document.createElement("small"), { textContent: `${detail}.` });
+  small.id = `${id}-detail`;
+  box.setAttribute("aria-describedby", small.id);
+  return row([box, name, small]);
+}
+
+/** Ask how to talk: "change audio", "propose video", or "". */
+export function askHowToTalk(current) {
+  for (const item of document.querySelectorAll("#modalities li")) {
+    const now = item.dataset.talk === current;
+    item.querySelector(".current").hidden = !now;
+    for (const choice of item.querySelectorAll("button")) choice.hidden = now;
+  }
+  return ask("talking");
+}
+
+/** Ask a therapist what to change: "extend 10", "urgent", "back <account>", or "". */
+export function askAboutTime(session, others, reader) {
+  setText(byId("standing"), words.standingWords(session));
+  const [reason, label] = session.urgent
+    ? ["The session is kept open and does not end by itself.", "Let it end again"]
+    : ["The session can be kept open: then it does not end by itself.", "Keep it open"];
+  setText(byId("urgent-text"), reason);
+  setText(byId("urgent"), label);
+  const guests = others.filter((account) => session.roles?.[account] !== "therapist");
+  byId("people-inside").hidden = guests.length === 0;
+  fill(byId("inside"), guests, (account) => account, (account) => {
+    const who = words.personWords(reader, session.roles?.[account]);
+    const back = button("", "To the waiting room", `To the waiting room: ${who}`, {}, "secondary");
+    return [text(who), Object.assign(back, { type: "submit", value: `back ${account}` })];
+  });
+  return ask("timing");
+}
+
+/** Bring a list in line with `items` without touching what stays, so that the focus stays too. */
+function fill(element, items, key, contents) {
+  const known = new Map([...element.children].map((child) => [child.dataset.key, child]));
+  const wanted = items.map((item) => {
+    const child = known.get(key(item)) ?? row(contents(item));
+    child.dataset.key = key(item);
+    return child;
+  });
+  for (const child of known.values()) if (!wanted.includes(child)) child.remove();
+  for (const child of wanted) if (!child.isConnected) element.append(child);
+}
+
+function row(children) {
+  const item = document.createElement("li");
+  item.append(...children);
+  return item;
+}
+
+function text(content) {
+  return Object.assign(document.createElement("span"), { className: "row-name", textContent: content });
+}
+
+function button(action, content, name, data, className) {
+  const element = Object.assign(document.createElement("button"), { type: "button", className });
+  element.textContent = content;
+  element.ariaLabel = name;
+  Object.assign(element.dataset, action ? { action, ...data } : data);
+  return element;
+}
+
+function setText(element, content) {
+  if (element.textContent !== content) element.textContent = content;
+}
