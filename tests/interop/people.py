@@ -41,9 +41,13 @@ class Person:
     page: Page
 
     async def come_in(self) -> None:
-        """Wait in the lobby until the session can be joined, and join it."""
+        """Wait in the lobby until the session can be joined, and press the button."""
         await self.page.until("!document.getElementById('join').disabled", seconds=PATIENCE)
         await self.page.click("#join")
+
+    async def is_inside(self) -> None:
+        """Wait until the server has let this person in."""
+        await self.page.until("!document.getElementById('room').hidden", seconds=PATIENCE)
 
     async def sees_and_hears(self, frames: int = 20) -> None:
         """Wait for more decoded pictures and more sound than so far, on the peer connection of now."""
@@ -57,7 +61,8 @@ class Person:
         await self.page.until(shown, seconds=PATIENCE)
 
     async def writes(self, text: str) -> None:
-        """Write a message with the keyboard, and wait until the server has it."""
+        """Write a message with the keyboard, once inside, and wait until the server has it."""
+        await self.is_inside()
         await self.page.click("#text")
         await self.page.type(text)
         await self.page.press("Enter", 13)
