@@ -85,9 +85,7 @@ class Story:
         """From the creation of the session to its end. Raises :exc:`LoadTestError` at what goes wrong."""
         room = await self._back_end.create_room({THERAPIST: "therapist", CLIENT: "client"})
         created = time.monotonic()
-        session = await self._back_end.create_session(
-            room, "video", SESSION_SECONDS, waiting_room="everyone"
-        )
+        session = await self._back_end.create_session(room, "video", SESSION_SECONDS, waiting_room="everyone")
         self._line("back end", f"creates a room for both, and in it a video session of {SESSION_SECONDS} s")
         await self._meet(room, session)
         await self._see_each_other()
