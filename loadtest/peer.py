@@ -90,7 +90,8 @@ class Peer:
         await self.client.connect()
         view = await self.client.join(session)
         self.joined_at = time.monotonic()
-        self._see_waiting(view)
+        if not self._knocked.is_set():  # a signal behind the reply can be read before it, and is newer
+            self._see_waiting(view)
         if view.get("place") == "inside":
             self._come_in()
         for work in (self._exchange_media(), self._answer_questions(), self._let_in()):
@@ -256,6 +257,8 @@ class Peer:
         while self.reason is None:
             await self._knocked.wait()
             self._knocked.clear()
+            if not self._waiting:
+                continue  # whoever knocked is in already, or gone
             try:
                 await self.client.request("session.admit", session=self._session, accounts=self._waiting)
             except Disconnected:
