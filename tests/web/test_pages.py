@@ -101,13 +101,15 @@ async def test_messages_written_during_a_cut_arrive_in_their_order(
         await scripted.request("session.join", 2)  # a new connection joins again
 
 
-async def test_a_message_written_at_once_waits_for_the_join(
+async def test_a_message_written_while_coming_back_waits_for_the_join(
     browser: Chromium, server: ScriptedServer
 ) -> None:
     async with at_the_page(browser, server) as (page, scripted):
-        scripted.held.add("session.join")
         await come_in(page)
-        await scripted.request("session.join")
+        scripted.held.add("session.join")
+        assert scripted.peer is not None
+        scripted.peer.cut()
+        await scripted.request("session.join", 2)
         await page.click("#text")
         await page.type("Already here")
         await page.press("Enter", 13)
