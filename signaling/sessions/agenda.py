@@ -57,15 +57,20 @@ class Agenda:
             self._push(deadline, deadline.due_ms)
 
     def take(self, now_ms: int, limit: int) -> tuple[Deadline, ...]:
-        """At most ``limit`` deadlines that are due, in order, no two of the same session."""
+        """At most ``limit`` deadlines that are due, in order, no two of the same session.
+
+        What a session has due at the same instant is carried out with the first of it, and is not taken.
+        """
         taken: dict[str, Deadline] = {}
         while self._heap and self._heap[0][0] <= now_ms and len(taken) < limit:
             deadline = self._heap[0][-1]
-            if deadline.session in taken:
+            first = taken.setdefault(deadline.session, deadline)
+            if first.due_ms != deadline.due_ms:
                 break
             heapq.heappop(self._heap)
             self._held.discard(deadline)
-            taken[deadline.session] = deadline
+            if first is not deadline:
+                self._failures.pop(deadline, None)
         return tuple(taken.values())
 
     def done(self, deadline: Deadline) -> None:

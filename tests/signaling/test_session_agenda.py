@@ -48,6 +48,14 @@ def test_a_deadline_of_the_same_session_waits_for_the_next_turn() -> None:
     assert agenda.take(10, 10) == (due(3, "a"), due(4, "c"))
 
 
+def test_what_a_session_has_due_at_the_same_instant_is_one() -> None:
+    agenda = Agenda(HORIZON)
+    rows = [due(7, session, kind) for session in "abc" for kind in ("cap", "cue")]
+    agenda.loaded(rows, HORIZON, complete=True)
+    assert agenda.take(7, 10) == (due(7, "a"), due(7, "b"), due(7, "c"))
+    assert agenda.held == 0
+
+
 def test_loading_again_does_not_double_what_waits() -> None:
     agenda = Agenda(HORIZON)
     agenda.loaded([due(100)], HORIZON, complete=True)
@@ -74,15 +82,20 @@ def test_failures_are_tried_again_after_a_pause_that_grows_even_if_loaded_anew()
 
 
 @given(
-    rows=st.lists(st.builds(due, st.integers(0, 500), st.sampled_from("abcdef")), max_size=30, unique=True),
+    rows=st.lists(
+        st.builds(due, st.integers(0, 500), st.sampled_from("abcdef"), st.sampled_from(["cap", "cue"])),
+        max_size=30,
+        unique=True,
+    ),
     steps=st.lists(st.integers(0, 100), min_size=1, max_size=30),
     limit=st.integers(1, 5),
 )
 def test_everything_in_the_store_is_taken_once_in_order_and_never_early(
     rows: list[Deadline], steps: list[int], limit: int
 ) -> None:
-    in_order = sorted(rows, key=lambda row: (row.due_ms, row.session, row.kind))
-    agenda, store, taken, now = Agenda(50), list(in_order), [], 0
+    stored = sorted(rows, key=lambda row: (row.due_ms, row.session, row.kind))
+    in_order = list(dict.fromkeys((row.due_ms, row.session) for row in stored))
+    agenda, store, taken, now = Agenda(50), stored, [], 0
     for step in [*steps, 500, 500, *[0] * 60]:
         now += step
         if agenda.stale(now):
@@ -91,9 +104,10 @@ def test_everything_in_the_store_is_taken_once_in_order_and_never_early(
             agenda.loaded(page, agenda.load_before_ms(now), complete=len(page) < size)
         for row in agenda.take(now, limit):
             assert row.due_ms <= now
-            store.remove(row)  # done: its outcome is committed
+            # Done: the outcome of all that the session had due at that instant is committed.
+            store = [one for one in store if (one.due_ms, one.session) != (row.due_ms, row.session)]
             agenda.done(row)
-            taken.append(row)
+            taken.append((row.due_ms, row.session))
     assert taken == in_order
 
 
