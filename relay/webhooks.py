@@ -55,6 +55,18 @@ class Unreceived(msgspec.Struct, frozen=True, gc=False):
     account: str
     offset: int
     at_ms: int  # when the event was appended
+    flagged: bool = False  # whether it stands out as flagged
+
+
+class Held(msgspec.Struct, frozen=True, gc=False):
+    """Someone who was named as not having received an event, and is held back until an instant."""
+
+    room: str
+    account: str
+    offset: int
+    at_ms: int
+    until_ms: int
+    received: bool  # a device of theirs has come for it meanwhile, or it is kept no more
 
 
 class Examined(msgspec.Struct, frozen=True, gc=False):
@@ -153,13 +165,25 @@ class ForgetDeliveries(msgspec.Struct, frozen=True, gc=False):
 class NoteExamined(msgspec.Struct, frozen=True, gc=False):
     """What `Webhooks.unreceived` has found is dealt with: go on behind it, and do not name these again.
 
+    `held` are those among them that are to be looked at again at an instant: see `Webhooks.held`.
     `Conflict` if someone else has gone on meanwhile. Outcome: `Applied`.
     """
 
     examined: Examined
+    held: tuple[tuple[Unreceived, int], ...] = ()
 
 
-WebhookWrite = (
+class SettleHeld(msgspec.Struct, frozen=True, gc=False):
+    """Hold someone back until another instant, or with None no longer.
+
+    `Conflict` if they are not held like that any more. Outcome: `Applied`.
+    """
+
+    held: Held
+    until_ms: int | None
+
+
+DeliveryWrite = (
     PutDelivery
     | DelayDelivery
     | EndDelivery
@@ -168,8 +192,9 @@ WebhookWrite = (
     | HastenDeliveries
     | BuryDeliveries
     | ForgetDeliveries
-    | NoteExamined
 )
+SearchWrite = NoteExamined | SettleHeld
+WebhookWrite = DeliveryWrite | SearchWrite
 
 
 class Webhooks(Protocol):
@@ -203,5 +228,9 @@ class Webhooks(Protocol):
         `NoteExamined`. Only what devices have sent counts, and only for those who were members by then and
         not for the sender; an event is received as soon as one device of the account has acknowledged it. Of
         each room and account only the first one is named, and none as long as the one that was noted last is
-        not received.
+        not received. What is flagged goes before: it is named instead of what is not, and although something
+        that is not was noted and is not received.
         """
+
+    async def held(self, *, until_ms: int, limit: int) -> tuple[Held, ...]:
+        """Those who are held back until an instant or an earlier one, by when that is."""

@@ -224,7 +224,12 @@ class Node:
         if self.webhooks.tells("message.undelivered"):
             age_seconds = self._settings.webhooks.undelivered_seconds
             search = UnreceivedSearch(
-                self.store, self.rooms, self.timebase, age_seconds, self.webhooks.deliveries
+                self.store,
+                self.rooms,
+                self.timebase,
+                age_seconds,
+                self.webhooks.deliveries,
+                self.around.hours.quiet_until,
             )
             self._run("unreceived", search.run)
 

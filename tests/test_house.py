@@ -24,7 +24,7 @@ SHELLS = frozenset(
         "relay/bus": "local",
         "relay/sqlite": (
             "audit catalog changes documents group guard inbox opening ratings reads schema scheduling "
-            "store trail webhooks writer"
+            "store trail unreceived webhooks writer"
         ),
         "rtc": "client datagrams worker",
         "signaling": "access around dispatch key_sets node rooms timebase",

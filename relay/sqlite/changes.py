@@ -13,9 +13,9 @@ from relay.inbox import ClearFlag
 from relay.ratings import PutRating
 from relay.rows import Session
 from relay.scheduling import ScheduleWrite
-from relay.sqlite import audit, documents, inbox, ratings, scheduling, webhooks
+from relay.sqlite import audit, documents, inbox, ratings, scheduling, unreceived, webhooks
 from relay.sqlite.catalog import Catalog
-from relay.webhooks import WebhookWrite
+from relay.webhooks import DeliveryWrite, SearchWrite
 from relay.writes import (
     AddMember,
     Applied,
@@ -34,7 +34,7 @@ from relay.writes import (
     Trim,
 )
 
-PartWrite = PutRating | ClearFlag | PutDocument | WebhookWrite | AuditWrite | ScheduleWrite
+PartWrite = PutRating | ClearFlag | PutDocument | DeliveryWrite | SearchWrite | AuditWrite | ScheduleWrite
 
 Change = (
     CreateRoom
@@ -95,8 +95,10 @@ def _apply_to_part(db: sqlite3.Connection, catalog: Catalog, epoch: int, change:
             return audit.apply(db, change)
         case _ if isinstance(change, ScheduleWrite):
             return scheduling.apply(db, catalog, change)
+        case _ if isinstance(change, SearchWrite):
+            return unreceived.apply(db, catalog, epoch, change)
         case _:
-            return webhooks.apply(db, catalog, epoch, change)
+            return webhooks.apply(db, change)
 
 
 def check_cursor(head: int, current_epoch: int, epoch: int, offset: int) -> None:
@@ -186,7 +188,7 @@ def _trim(db: sqlite3.Connection, catalog: Catalog, change: Trim) -> Applied:
         return Applied(changed=False)
     db.execute("DELETE FROM events WHERE room_no = ? AND offset_no <= ?", (state.no, change.through))
     db.execute("UPDATE rooms SET trimmed = ? WHERE no = ?", (change.through, state.no))
-    webhooks.step_back(db)
+    unreceived.step_back(db)
     state.trimmed = change.through
     return Applied()
 

@@ -288,6 +288,10 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         ) STRICT, WITHOUT ROWID
         """,
     ),
+    (
+        "ALTER TABLE members ADD COLUMN held_ms INTEGER",  # until when nobody is told of what is unreceived
+        "CREATE INDEX members_held ON members (held_ms) WHERE held_ms IS NOT NULL",
+    ),
 )
 
 

@@ -29,11 +29,11 @@ from relay.rows import (
     StoreStatistics,
 )
 from relay.scheduling import CalendarFeed, SeriesRow
-from relay.sqlite import audit, documents, inbox, ratings, reads, scheduling, webhooks
+from relay.sqlite import audit, documents, inbox, ratings, reads, scheduling, unreceived, webhooks
 from relay.sqlite.group import Done, GroupCommit
 from relay.sqlite.opening import open_connections, translated
 from relay.sqlite.writer import Writer
-from relay.webhooks import Backlog, Delivery, DeliveryCursor, DeliveryState, Examined
+from relay.webhooks import Backlog, Delivery, DeliveryCursor, DeliveryState, Examined, Held
 from relay.writes import Append, Appended, Outcome, Write
 
 _P = ParamSpec("_P")
@@ -187,7 +187,10 @@ class SqliteStore:
         return await self._read(webhooks.backlogs)
 
     async def unreceived(self, *, appended_before_ms: int, limit: int) -> Examined:
-        return await self._read(webhooks.unreceived, self._epoch, appended_before_ms, limit)
+        return await self._read(unreceived.unreceived, self._epoch, appended_before_ms, limit)
+
+    async def held(self, *, until_ms: int, limit: int) -> tuple[Held, ...]:
+        return await self._read(unreceived.held, self._epoch, until_ms, limit)
 
     async def audit_head(self) -> AuditHead:
         return await self._read(audit.head)

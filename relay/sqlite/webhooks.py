@@ -1,4 +1,4 @@
-"""Deliveries, and the search for events that nobody has received: writes and queries.
+"""Deliveries: writes and queries.
 
 A lane is the deliveries of one endpoint that have to go out one after another. Only the first one that waits
 has a time when it is due, so what is due is found through an index that holds no other, however many wait.
@@ -8,7 +8,6 @@ import sqlite3
 from typing import Final, assert_never
 
 from relay.errors import Conflict
-from relay.sqlite.catalog import Catalog
 from relay.webhooks import (
     Backlog,
     BuryDeliveries,
@@ -16,16 +15,13 @@ from relay.webhooks import (
     Delivery,
     DeliveryCursor,
     DeliveryState,
+    DeliveryWrite,
     DropDelivery,
     EndDelivery,
-    Examined,
     ForgetDeliveries,
     HastenDeliveries,
-    NoteExamined,
     PutDelivery,
     ReplayDelivery,
-    Unreceived,
-    WebhookWrite,
 )
 from relay.writes import Applied
 
@@ -39,7 +35,7 @@ _FIRST_DUE: Final = (
 )
 
 
-def apply(db: sqlite3.Connection, catalog: Catalog, epoch: int, write: WebhookWrite) -> Applied:
+def apply(db: sqlite3.Connection, write: DeliveryWrite) -> Applied:
     """Apply one write in the transaction under way. Raises what the write names."""
     match write:
         case PutDelivery():
@@ -74,16 +70,9 @@ def apply(db: sqlite3.Connection, catalog: Catalog, epoch: int, write: WebhookWr
                 "WHERE state IN ('delivered', 'dead') AND since_ms < ? LIMIT ?)",
                 (write.before_ms, write.limit),
             )
-        case NoteExamined():
-            return _note_examined(db, catalog, epoch, write.examined)
         case _:
             assert_never(write)
     return Applied(changed=done.rowcount > 0)
-
-
-def step_back(db: sqlite3.Connection) -> None:
-    """After events were trimmed: numbers of the newest may be given again, and are examined then."""
-    db.execute("UPDATE line SET examined = min(examined, (SELECT coalesce(max(seq), 0) FROM events))")
 
 
 def delivery(db: sqlite3.Connection, delivery: str) -> Delivery | None:
@@ -132,31 +121,6 @@ def backlogs(db: sqlite3.Connection) -> tuple[Backlog, ...]:
     return tuple([Backlog(*row) for row in rows])
 
 
-def unreceived(db: sqlite3.Connection, epoch: int, appended_before_ms: int, limit: int) -> Examined:
-    """The next events to be examined, and who has not received them."""
-    (after,) = db.execute("SELECT examined FROM line").fetchone()
-    through = after
-    newer = db.execute("SELECT seq, at_ms FROM events WHERE seq > ? ORDER BY seq LIMIT ?", (after, limit))
-    for seq, at_ms in newer.fetchall():
-        if at_ms >= appended_before_ms:
-            break
-        through = seq
-    rows = db.execute(
-        "WITH held AS MATERIALIZED ("
-        "  SELECT e.room_no, e.offset_no, e.at_ms, m.account, m.unreceived_offset, m.unreceived_epoch, "
-        "    coalesce((SELECT max(c.offset_no) FROM cursors c JOIN devices d ON d.no = c.device_no "
-        "      WHERE d.account = m.account AND c.room_no = e.room_no AND c.epoch = ?1), 0) AS acked "
-        "  FROM events e JOIN devices s ON s.no = e.device_no "
-        "  JOIN members m ON m.room_no = e.room_no AND m.account <> s.account AND m.since_ms <= e.at_ms "
-        "  WHERE e.seq > ?2 AND e.seq <= ?3"
-        ") SELECT r.id, h.account, min(h.offset_no), h.at_ms FROM held h JOIN rooms r ON r.no = h.room_no "
-        "WHERE h.offset_no > h.acked AND (h.unreceived_epoch <> ?1 OR h.unreceived_offset <= h.acked) "
-        "GROUP BY h.room_no, h.account ORDER BY min(h.at_ms), r.id, h.account",
-        (epoch, after, through),
-    )
-    return Examined(after, through, tuple([Unreceived(*row) for row in rows]))
-
-
 def _put(db: sqlite3.Connection, write: PutDelivery) -> Applied:
     done = db.execute(
         "INSERT INTO deliveries (id, endpoint, lane, type, body, at_ms, state, since_ms) "
@@ -197,14 +161,3 @@ def _go_on(db: sqlite3.Connection, lane: list[tuple[str, str]], at_ms: int) -> A
     """Have the first of what waits in a lane be due, unless it is already."""
     db.executemany(_FIRST_DUE, [(*one, at_ms) for one in lane])
     return Applied(changed=bool(lane))
-
-
-def _note_examined(db: sqlite3.Connection, catalog: Catalog, epoch: int, examined: Examined) -> Applied:
-    done = db.execute("UPDATE line SET examined = ?2 WHERE examined = ?1", (examined.after, examined.through))
-    if not done.rowcount:
-        raise Conflict("someone else has gone on")
-    db.executemany(
-        "UPDATE members SET unreceived_epoch = ?, unreceived_offset = ? WHERE room_no = ? AND account = ?",
-        [(epoch, one.offset, catalog.room(one.room).no, one.account) for one in examined.unreceived],
-    )
-    return Applied()

@@ -50,6 +50,12 @@ class HoursService:
         """An account's hours, and what they say now."""
         return view((await self.of([account])).get(account), self._timebase.now_ms())
 
+    async def quiet_until(self, accounts: Collection[str]) -> Mapping[str, int]:
+        """The ends of the quiet hours of those accounts that are in some now."""
+        now_ms = self._timebase.now_ms()
+        ends = {one: view(hours, now_ms).quiet_until_ms for one, hours in (await self.of(accounts)).items()}
+        return {account: until_ms for account, until_ms in ends.items() if until_ms is not None}
+
     async def quiet_until_ms(self, account: str) -> int | None:
         """The end of the quiet hours that the account is in; None when it may be disturbed."""
         return (await self.view(account)).quiet_until_ms

@@ -68,6 +68,8 @@ class UndeliveredData(_Data, frozen=True):
     """The offset of the first of those messages in the room's log."""
     sent_ms: int
     """When it was sent."""
+    urgent: bool = False
+    """Whether it is urgent, and no therapist has acknowledged it: then quiet hours do not delay this."""
 
 
 class RatingData(_Data, frozen=True):
@@ -164,7 +166,7 @@ def waiting(session: Session, happened: Happened, at_ms: int) -> Notice | None:
 
 def undelivered(found: Unreceived, at_ms: int) -> Notice:
     """That somebody has not received a message; ``at_ms`` is when that was found."""
-    data = UndeliveredData(found.account, found.offset, found.at_ms)
+    data = UndeliveredData(found.account, found.offset, found.at_ms, found.flagged)
     return Notice("message.undelivered", at_ms, found.room, data)
 
 

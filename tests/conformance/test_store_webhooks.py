@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from relay.errors import Conflict
+from relay.inbox import MESSAGE, ClearFlag
 from relay.store import Store
 from relay.webhooks import (
     Backlog,
@@ -21,9 +22,11 @@ from relay.webhooks import (
     Examined,
     ForgetDeliveries,
     HastenDeliveries,
+    Held,
     NoteExamined,
     PutDelivery,
     ReplayDelivery,
+    SettleHeld,
     Unreceived,
 )
 from relay.writes import Ack, AddMember, Append, Applied, CreateRoom, RemoveMember, Trim
@@ -222,8 +225,11 @@ async def room(store: Store, name: str = "r", *, since_ms: int = 0) -> None:
     await store.commit(CreateRoom(name, b"", 0), *members)
 
 
-async def say(store: Store, number: int, at_ms: int, *, sender: str = "ann", name: str = "r") -> None:
-    await store.commit(Append(name, sender, "d", mid(number), b"%d" % number, at_ms))
+async def say(
+    store: Store, number: int, at_ms: int, *, sender: str = "ann", name: str = "r", flagged: bool = False
+) -> None:
+    body = b"%d" % number
+    await store.commit(Append(name, sender, "d", mid(number), body, at_ms, MESSAGE, flagged))
 
 
 async def found(store: Store, before_ms: int = 1_000, limit: int = 99) -> list[tuple[str, str, int]]:
@@ -318,6 +324,55 @@ async def test_events_after_a_trim_are_examined_too(store: Store) -> None:
     await store.commit(Ack("ben", "d", "r", store.epoch, 2), Trim("r", 2))
     await say(store, 3, 30)
     assert await found(store) == [("r", "ben", 3)]
+
+
+async def test_what_is_flagged_goes_before_what_is_not(store: Store) -> None:
+    await room(store)
+    await say(store, 1, 10)
+    await say(store, 2, 20, flagged=True)
+    await say(store, 3, 30, flagged=True)
+    examined = await store.unreceived(appended_before_ms=1_000, limit=99)
+    assert examined.unreceived == (
+        Unreceived("r", "ben", 2, 20, flagged=True),
+        Unreceived("r", "cleo", 2, 20, flagged=True),
+    )
+
+
+async def test_what_is_flagged_is_named_although_another_was(store: Store) -> None:
+    await room(store)
+    await say(store, 1, 10)
+    assert len(await found(store)) == 2
+    await say(store, 2, 20, flagged=True)
+    assert await found(store) == [("r", "ben", 2), ("r", "cleo", 2)]
+    await say(store, 3, 30, flagged=True)
+    await say(store, 4, 30)
+    assert await found(store) == [], "and then neither"
+    await store.commit(ClearFlag("r", 2, "cleo", 40), ClearFlag("r", 3, "cleo", 40))
+    await say(store, 5, 50, flagged=True)
+    assert await found(store) == [("r", "ben", 5), ("r", "cleo", 5)], "somebody has taken care of the others"
+
+
+async def test_who_is_held_back_is_found_again_until_settled(store: Store) -> None:
+    await room(store)
+    await say(store, 1, 10)
+    examined = await store.unreceived(appended_before_ms=1_000, limit=99)
+    ben, cleo = examined.unreceived
+    await store.commit(NoteExamined(examined, ((ben, 500), (cleo, 400))))
+    assert await found(store) == []
+    assert await store.held(until_ms=399, limit=9) == ()
+    first = Held("r", "cleo", 1, 10, 400, received=False)
+    second = Held("r", "ben", 1, 10, 500, received=False)
+    assert await store.held(until_ms=500, limit=9) == (first, second)
+    assert await store.held(until_ms=500, limit=1) == (first,)
+    await store.commit(Ack("ben", "phone", "r", store.epoch, 1), SettleHeld(first, 600))
+    received = Held("r", "ben", 1, 10, 500, received=True)
+    assert await store.held(until_ms=599, limit=9) == (received,)
+    with pytest.raises(Conflict):
+        await store.commit(SettleHeld(first, None))
+    await store.commit(SettleHeld(received, None))
+    await store.commit(Trim("r", 1))
+    (gone,) = await store.held(until_ms=600, limit=9)
+    assert (gone.account, gone.received) == ("cleo", True)
 
 
 async def test_nothing_to_examine(store: Store) -> None:

@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from config.settings import WebhookSettings
+from protocol.around import Hours, WeeklySpan
 from protocol.events import MessageBody
 from relay.bus.local import LocalBus
 from relay.errors import StoreFull
+from relay.inbox import MESSAGE
 from relay.sqlite import SqliteStore
 from relay.webhooks import Delivery, EndDelivery
 from relay.writes import Ack, Append, Outcome, Write
+from signaling.hours.service import HoursService, kept
 from signaling.rooms import Rooms
 from signaling.timebase import Timebase
 from signaling.uuid7 import uuid7
@@ -177,15 +181,23 @@ class Searching:
 
     def __init__(self, kit: Telling, age_seconds: float = 900.0) -> None:
         self.kit = kit
+        hours = HoursService(kit.store, kit.rooms, kit.timebase)
         self.search = UnreceivedSearch(
-            kit.store, kit.rooms, kit.timebase, age_seconds, kit.webhooks.deliveries
+            kit.store, kit.rooms, kit.timebase, age_seconds, kit.webhooks.deliveries, hours.quiet_until
         )
         self._mid = 0
 
-    async def say(self, sender: str = "anna", body: bytes = b"canary") -> None:
+    async def say(self, sender: str = "anna", body: bytes = b"canary", *, urgent: bool = False) -> None:
         self._mid += 1
-        write = Append("r", sender, "d", self._mid.to_bytes(16, "big"), body, self.kit.clock.ms)
-        await self.kit.rooms.commit(write)
+        mid, now_ms = self._mid.to_bytes(16, "big"), self.kit.clock.ms
+        await self.kit.rooms.commit(Append("r", sender, "d", mid, body, now_ms, MESSAGE, urgent))
+
+    async def quiet(self, account: str, minutes: int) -> None:
+        """Let the account have quiet hours from now on, for so many minutes of this day."""
+        now = datetime.fromtimestamp(self.kit.clock.ms / 1000, UTC)
+        starts = now.hour * 60 + now.minute
+        quiet = (WeeklySpan(now.weekday(), starts, starts + minutes),)
+        await self.kit.store.commit(kept(account, Hours("UTC", quiet=quiet)))
 
     async def found(self) -> list[tuple[str, int]]:
         """Who was told of by now, and from which offset on."""
@@ -240,10 +252,85 @@ async def test_two_nodes_that_search_at_once_tell_once(kit: Telling) -> None:
         async def unreceived(self, **_: Any) -> Any:
             return found
 
+        async def held(self, **_: Any) -> Any:
+            return ()
+
     assert await one.search.step()
     other.search._store = Late()  # type: ignore[assignment]  # read before the first one had written
     assert await other.search.step()
     assert len(await one.found()) == 2
+
+
+async def test_in_quiet_hours_nobody_is_told_until_they_are_over(kit: Telling) -> None:
+    one = Searching(kit)
+    await one.quiet("ben", 120)
+    await one.say()
+    kit.clock.wait_ms(16 * MINUTE)
+    assert await one.found() == [("cleo", 4)]
+    kit.clock.wait_ms(90 * MINUTE)
+    await one.say()
+    assert await one.found() == [("cleo", 4)]
+    kit.clock.wait_ms(30 * MINUTE)
+    assert await one.found() == [("cleo", 4), ("ben", 4)]
+    kit.clock.wait_ms(60 * MINUTE)
+    assert await one.found() == [("cleo", 4), ("ben", 4)], "once"
+
+
+async def test_what_was_received_in_quiet_hours_is_not_told_after_them(kit: Telling) -> None:
+    one = Searching(kit)
+    await one.quiet("ben", 120)
+    await one.say()
+    kit.clock.wait_ms(16 * MINUTE)
+    assert await one.found() == [("cleo", 4)]
+    await kit.store.commit(Ack("ben", "phone", "r", kit.store.epoch, 4))
+    kit.clock.wait_ms(180 * MINUTE)
+    assert await one.found() == [("cleo", 4)]
+    assert await kit.store.held(until_ms=kit.clock.ms * 2, limit=9) == ()
+
+
+async def test_what_is_urgent_is_told_in_quiet_hours(kit: Telling) -> None:
+    one = Searching(kit)
+    await one.quiet("anna", 240)
+    await one.say("ben")
+    kit.clock.wait_ms(16 * MINUTE)
+    assert await one.found() == [("cleo", 4)]
+    await one.say("ben", urgent=True)
+    await one.say("ben", urgent=True)
+    kit.clock.wait_ms(16 * MINUTE)
+    assert sorted(await one.found()) == [("anna", 5), ("cleo", 4), ("cleo", 5)]
+    urgent = [data for kind, _, data in await kit.heard() if data.get("urgent")]
+    assert [(data["account"], data["offset"]) for data in urgent] == [("anna", 5), ("cleo", 5)]
+    kit.clock.wait_ms(600 * MINUTE)
+    assert len(await one.found()) == 3, "who was told of what is urgent is told of no more"
+
+
+async def test_quiet_hours_that_become_longer_or_shorter_are_heeded(kit: Telling) -> None:
+    one = Searching(kit)
+    await one.quiet("ben", 20)
+    await one.quiet("cleo", 600)
+    await one.say()
+    kit.clock.wait_ms(16 * MINUTE)
+    assert await one.found() == []
+    await one.quiet("ben", 60)
+    await kit.store.commit(kept("cleo", Hours("UTC")))
+    kit.clock.wait_ms(16 * MINUTE)
+    assert await one.found() == [("cleo", 4)]
+    kit.clock.wait_ms(60 * MINUTE)
+    assert await one.found() == [("cleo", 4), ("ben", 4)]
+
+
+async def test_who_was_held_back_is_told_after_a_restart_once(kit: Telling, tmp_path: Path) -> None:
+    one = Searching(kit)
+    await one.quiet("ben", 120)
+    await one.say()
+    kit.clock.wait_ms(16 * MINUTE)
+    assert await one.found() == [("cleo", 4)]
+    await kit.store.close()
+    async with Telling(tmp_path / "store.db") as again:
+        again.clock.ms = kit.clock.ms + 180 * MINUTE
+        first, second = Searching(again), Searching(again)
+        await asyncio.gather(first.search.step(), second.search.step())
+        assert await first.found() == [("cleo", 4), ("ben", 4)]
 
 
 async def test_the_search_goes_on_by_itself(tmp_path: Path) -> None:
@@ -253,7 +340,9 @@ async def test_the_search_goes_on_by_itself(tmp_path: Path) -> None:
     webhooks = Webhooks(SETTINGS, store, timebase, lambda *_: None)
     rooms = Rooms(store, LocalBus(), timebase, (webhooks,))
     await rooms.create("r", b"", [("anna", "therapist"), ("ben", "client")])
-    task = asyncio.create_task(UnreceivedSearch(store, rooms, timebase, 0.05, webhooks.deliveries).run())
+    quiet_until = HoursService(store, rooms, timebase).quiet_until
+    search = UnreceivedSearch(store, rooms, timebase, 0.05, webhooks.deliveries, quiet_until)
+    task = asyncio.create_task(search.run())
     await rooms.append("r", MessageBody(uuid7(1, bytes(10)), b"m"), sender="anna", device="d", mid=bytes(16))
     async with asyncio.timeout(30):
         types: set[str] = set()
