@@ -8,7 +8,7 @@ from msgspec import Meta, Struct
 
 from protocol.base import Request
 from protocol.fields import AccountId, MessageId, Milliseconds, Modality, RoomId, SessionId
-from protocol.sessions import SessionView
+from protocol.sessions import SessionView, Zones
 
 Length: TypeAlias = Annotated[int, Meta(ge=1, le=86_400_000)]
 """In milliseconds; the deployment sets bounds of its own."""
@@ -43,6 +43,8 @@ class SessionSchedule(Request, frozen=True, tag="session.schedule"):
     """How people talk in it."""
     invited: Annotated[tuple[AccountId, ...], Meta(max_length=64)] = ()
     """The members who may join besides the therapist; all members of the room if it is empty."""
+    zones: Zones | None = None
+    """The time zones to show its times in."""
 
 
 class SessionMove(Request, frozen=True, tag="session.move"):

@@ -247,6 +247,15 @@ SessionRequest: TypeAlias = (
 # --- Results --------------------------------------------------------------------------------------------
 
 
+class Zones(Struct, frozen=True, gc=False, omit_defaults=True):
+    """The IANA time zones that both sides think of a session in: for display, it is held at an instant."""
+
+    therapist: Annotated[str, Meta(max_length=64)] = ""
+    """That of the therapist, as in ``Europe/Berlin``; empty if it is not known."""
+    client: Annotated[str, Meta(max_length=64)] = ""
+    """That of the client."""
+
+
 class SessionView(Struct, frozen=True, gc=False, tag_field="of", tag="session", omit_defaults=True):
     """A session as the caller may see it.
 
@@ -274,6 +283,8 @@ class SessionView(Struct, frozen=True, gc=False, tag_field="of", tag="session", 
     """The server's time, for the countdown."""
     place: Place = "outside"
     """Where the caller is."""
+    zones: Zones | None = None
+    """The time zones to show its times in."""
     present: tuple[AccountId, ...] = ()
     """Who is in it now."""
     roles: dict[AccountId, SessionRole] = {}

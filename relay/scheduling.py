@@ -29,6 +29,16 @@ class CalendarFeed(msgspec.Struct, frozen=True, gc=False):
     since_ms: int
 
 
+class SetGuests(msgspec.Struct, frozen=True, gc=False):
+    """Say whose session it is besides the members of its room, in place of what was said before.
+
+    `NotFound` without the session. Outcome: `Applied`.
+    """
+
+    session: str
+    accounts: tuple[str, ...]
+
+
 class PutSeries(msgspec.Struct, frozen=True, gc=False):
     """Write a series if it stands at `expect_version`; None: if it does not exist yet. Sets `series.version`.
 
@@ -55,7 +65,7 @@ class DropCalendar(msgspec.Struct, frozen=True, gc=False):
     account: str
 
 
-ScheduleWrite = PutSeries | PutCalendar | DropCalendar
+ScheduleWrite = SetGuests | PutSeries | PutCalendar | DropCalendar
 
 
 class Scheduling(Protocol):
@@ -64,9 +74,9 @@ class Scheduling(Protocol):
     async def sessions_of_account(
         self, account: str, *, after: SessionCursor, before_ms: int, limit: int
     ) -> tuple[Session, ...]:
-        """The sessions of all rooms that the account is a member of, by start, then id.
+        """The sessions of all rooms that the account is a member of, and those it is a guest of.
 
-        Beginning behind `after`, and only those that start before `before_ms`.
+        By start, then id, each once; beginning behind `after`, and only those that start before `before_ms`.
         """
 
     async def series(self, series: str) -> SeriesRow | None:

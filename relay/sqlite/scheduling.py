@@ -3,20 +3,43 @@
 import sqlite3
 from typing import Final, assert_never
 
-from relay.errors import Conflict
+from relay.errors import Conflict, NotFound
 from relay.rows import Session, SessionCursor
-from relay.scheduling import CalendarFeed, DropCalendar, PutCalendar, PutSeries, ScheduleWrite, SeriesRow
+from relay.scheduling import (
+    CalendarFeed,
+    DropCalendar,
+    PutCalendar,
+    PutSeries,
+    ScheduleWrite,
+    SeriesRow,
+    SetGuests,
+)
 from relay.sqlite.catalog import Catalog
 from relay.writes import Applied
 
 _SERIES: Final = (
     "SELECT s.id, r.id, s.due_ms, s.version, s.body FROM series s JOIN rooms r ON r.no = s.room_no"
 )
+_COLUMNS: Final = "s.id, r.id, s.starts_ms, s.ends_ms, s.state, s.version, s.body"
+_BETWEEN: Final = "(s.starts_ms, s.id) > (?2, ?3) AND s.starts_ms < ?4"
+_OF_ACCOUNT: Final = f"""
+    SELECT {_COLUMNS}
+    FROM members m JOIN rooms r ON r.no = m.room_no JOIN sessions s ON s.room_no = m.room_no
+    WHERE m.account = ?1 AND {_BETWEEN}
+    UNION ALL
+    SELECT {_COLUMNS}
+    FROM guests g JOIN sessions s ON s.id = g.session JOIN rooms r ON r.no = s.room_no
+    WHERE g.account = ?1 AND {_BETWEEN}
+    AND NOT EXISTS (SELECT 1 FROM members m WHERE m.room_no = s.room_no AND m.account = ?1)
+    ORDER BY 3, 1 LIMIT ?5
+"""  # noqa: S608 - constants
 
 
 def apply(db: sqlite3.Connection, catalog: Catalog, write: ScheduleWrite) -> Applied:
     """Apply one write in the transaction under way. Raises what the write names."""
     match write:
+        case SetGuests():
+            return _set_guests(db, write)
         case PutSeries():
             return _put_series(db, catalog, write)
         case PutCalendar(feed):
@@ -40,14 +63,8 @@ def apply(db: sqlite3.Connection, catalog: Catalog, write: ScheduleWrite) -> App
 def sessions_of_account(
     db: sqlite3.Connection, account: str, after: SessionCursor, before_ms: int, limit: int
 ) -> tuple[Session, ...]:
-    """The sessions of an account's rooms behind a place in their order."""
-    rows = db.execute(
-        "SELECT s.id, r.id, s.starts_ms, s.ends_ms, s.state, s.version, s.body "
-        "FROM members m JOIN rooms r ON r.no = m.room_no JOIN sessions s ON s.room_no = m.room_no "
-        "WHERE m.account = ? AND (s.starts_ms, s.id) > (?, ?) AND s.starts_ms < ? "
-        "ORDER BY s.starts_ms, s.id LIMIT ?",
-        (account, after.starts_ms, after.id, before_ms, limit),
-    )
+    """The sessions of an account behind a place in their order: those of its rooms, and those as a guest."""
+    rows = db.execute(_OF_ACCOUNT, (account, after.starts_ms, after.id, before_ms, limit))
     return tuple([Session(*row) for row in rows])
 
 
@@ -76,6 +93,17 @@ def calendar(db: sqlite3.Connection, digest: bytes) -> CalendarFeed | None:
     """The feed at an address."""
     row = db.execute("SELECT account, digest, since_ms FROM calendars WHERE digest = ?", (digest,)).fetchone()
     return CalendarFeed(*row) if row is not None else None
+
+
+def _set_guests(db: sqlite3.Connection, write: SetGuests) -> Applied:
+    if db.execute("SELECT 1 FROM sessions WHERE id = ?", (write.session,)).fetchone() is None:
+        raise NotFound("no such session")
+    db.execute("DELETE FROM guests WHERE session = ?", (write.session,))
+    db.executemany(
+        "INSERT INTO guests (account, session) VALUES (?, ?)",
+        [(account, write.session) for account in dict.fromkeys(write.accounts)],
+    )
+    return Applied()
 
 
 def _put_series(db: sqlite3.Connection, catalog: Catalog, write: PutSeries) -> Applied:

@@ -292,6 +292,16 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "ALTER TABLE members ADD COLUMN held_ms INTEGER",  # until when nobody is told of what is unreceived
         "CREATE INDEX members_held ON members (held_ms) WHERE held_ms IS NOT NULL",
     ),
+    (
+        """
+        CREATE TABLE guests (            -- whose session it is besides the members of its room
+            account TEXT NOT NULL,
+            session TEXT NOT NULL REFERENCES sessions (id),
+            PRIMARY KEY (account, session)
+        ) STRICT, WITHOUT ROWID
+        """,
+        "CREATE INDEX guests_by_session ON guests (session)",
+    ),
 )
 
 

@@ -15,7 +15,7 @@ from signaling.http.endpoint import Call, Reply, Services
 from signaling.http.pagination import cursor_of
 from signaling.http.schedule_schemas import CalendarItem, CutSpec, MoveSpec, SeriesItem, SeriesSpec, SplitSpec
 from signaling.http.schemas import Page
-from signaling.http.sessions import moved, overlap_item, session_item
+from signaling.http.sessions import moved, overlap_item, session_item, zones_item, zones_of
 from signaling.schedule.feeds import Feeds
 from signaling.schedule.series import Series
 from signaling.schedule.service import Planned
@@ -141,6 +141,7 @@ def _series(caller: Caller, room: str, spec: SeriesSpec) -> Series:
         modality=spec.modality,
         invited=spec.invited,
         skipped=spec.skipped,
+        zones=zones_of(spec.zones),
     )
 
 
@@ -170,6 +171,7 @@ def _item(planned: Planned) -> SeriesItem:
         modality=series.modality,
         invited=series.invited,
         skipped=series.skipped,
+        zones=zones_item(series.zones),
         before=series.before,
         warnings=tuple(map(overlap_item, planned.overlaps)),
     )

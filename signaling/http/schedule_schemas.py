@@ -7,7 +7,7 @@ from typing import Annotated, TypeAlias
 from msgspec import Meta
 
 from protocol.fields import Milliseconds, Modality
-from signaling.http.schemas import MAX_MEMBERS, Body, Id, OverlapItem
+from signaling.http.schemas import MAX_MEMBERS, Body, Id, OverlapItem, ZonesSpec
 
 LocalTime: TypeAlias = Annotated[
     str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(?![\s\S])")
@@ -56,6 +56,8 @@ class SeriesSpec(Body, frozen=True):
     """The members who may join; all members of the room if it is empty."""
     skipped: Annotated[tuple[OccurrenceName, ...], Meta(max_length=MAX_SKIPPED)] = ()
     """Those that are left out, by their local times."""
+    zones: ZonesSpec | None = None
+    """The time zones to show the times of its sessions in."""
 
 
 class MoveSpec(Body, frozen=True):
@@ -104,6 +106,8 @@ class SeriesItem(Body, frozen=True):
     """The members who may join; empty for all members of the room."""
     skipped: tuple[str, ...] = ()
     """Those that were left out when it was planned."""
+    zones: ZonesSpec | None = None
+    """The time zones to show the times of its sessions in."""
     before: str | None = None
     """There are none from this one on."""
     warnings: tuple[OverlapItem, ...] = ()

@@ -110,6 +110,15 @@ class AttendeeSpec(Body, frozen=True):
     """As what they take part. An observer comes in only with the consent of everyone there."""
 
 
+class ZonesSpec(Body, frozen=True):
+    """The IANA time zones that both sides think of a session in. For display only."""
+
+    therapist: Annotated[str, Meta(max_length=64)] = ""
+    """That of the therapist, as in `Europe/Berlin`; empty if it is not known."""
+    client: Annotated[str, Meta(max_length=64)] = ""
+    """That of the client."""
+
+
 class SessionSpec(Body, frozen=True):
     """A session to schedule."""
 
@@ -125,6 +134,8 @@ class SessionSpec(Body, frozen=True):
     """The members who may join; all members of the room if it is empty."""
     attendees: Annotated[tuple[AttendeeSpec, ...], Meta(max_length=MAX_ATTENDEES)] = ()
     """Who may join besides."""
+    zones: ZonesSpec | None = None
+    """The time zones to show its times in."""
     policy: PolicySpec = NO_POLICY
     """What holds for this session instead of what the room and the deployment say."""
 
@@ -203,6 +214,8 @@ class SessionItem(Body, frozen=True):
     """The members who may join; empty for all members of the room."""
     attendees: tuple[AttendeeSpec, ...] = ()
     """Who may join besides."""
+    zones: ZonesSpec | None = None
+    """The time zones to show its times in."""
     present: tuple[str, ...] = ()
     """Who is in it now."""
     waiting: tuple[str, ...] = ()

@@ -9,14 +9,16 @@ import msgspec
 
 from protocol import errors
 from protocol.errors import ProtocolError
+from protocol.sessions import Zones
 from relay.rows import SessionCursor
 from signaling.http.endpoint import Call, Reply, Services
 from signaling.http.pagination import cursor_of
 from signaling.http.policies import wishes_of
 from signaling.http.schedule_schemas import DayQuery, MoveSpec
-from signaling.http.schemas import AttendeeSpec, OverlapItem, Page, SessionItem, SessionSpec
+from signaling.http.schemas import AttendeeSpec, OverlapItem, Page, SessionItem, SessionSpec, ZonesSpec
 from signaling.schedule.overlap import Booking
 from signaling.schedule.service import ALWAYS, Span, booking, day_span
+from signaling.schedule.zones import known_zones
 from signaling.sessions.commands import Agreed
 from signaling.sessions.session import Attendee, Session
 
@@ -37,6 +39,7 @@ async def create_session(services: Services, call: Call[SessionSpec]) -> Reply:
         spec.invited,
         tuple(Attendee(one.account, one.role) for one in spec.attendees),
         wishes_of(spec.policy),
+        zones_of(spec.zones),
     )
     planned = Booking(starts_ms, starts_ms + agreed.length_ms, session_id)
     overlaps = await services.schedule.overlaps(room, spec.invited, [planned])
@@ -127,6 +130,16 @@ def _with_warnings(session: Session, overlaps: Sequence[Booking]) -> SessionItem
     return msgspec.structs.replace(session_item(session), warnings=tuple(map(overlap_item, overlaps)))
 
 
+def zones_of(spec: ZonesSpec | None) -> Zones | None:
+    """The time zones that a back end gives. ``no_such_zone``."""
+    return known_zones(Zones(spec.therapist, spec.client)) if spec else None
+
+
+def zones_item(zones: Zones | None) -> ZonesSpec | None:
+    """Time zones as back ends see them."""
+    return ZonesSpec(zones.therapist, zones.client) if zones else None
+
+
 def overlap_item(overlap: Booking) -> OverlapItem:
     """An overlap as back ends see it."""
     return OverlapItem(overlap.session, overlap.starts_ms, overlap.ends_ms)
@@ -145,6 +158,7 @@ def session_item(session: Session) -> SessionItem:
         cap_ms=session.cap_ms,
         invited=session.invited,
         attendees=tuple(AttendeeSpec(one.account, one.role) for one in session.attendees),
+        zones=zones_item(session.zones),
         present=session.present,
         waiting=tuple(one.account for one in session.waiting),
         urgent=session.urgent,

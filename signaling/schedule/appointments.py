@@ -20,6 +20,7 @@ from protocol.sessions import SessionView
 from relay.store import Store
 from signaling.caller import Caller
 from signaling.schedule.service import Schedule, booking, day_span
+from signaling.schedule.zones import known_zones
 from signaling.sessions.commands import Agreed
 from signaling.sessions.service import Sessions
 from signaling.sessions.session import Session
@@ -69,6 +70,7 @@ class Appointments:
             request.length_ms,
             request.modality,
             tuple(dict.fromkeys((caller.account, *request.invited))) if request.invited else (),
+            zones=known_zones(request.zones),
         )
         try:
             created = await self._sessions.create(agreed, lambda _: ())

@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 from icalendar import Calendar, Event
 
+from signaling.schedule.zones import wall_clock, zone_of
+
 _PRODUCT = "-//Rapport//Sessions//EN"
 _REFRESH = timedelta(minutes=30)
 _NAMESPACE = uuid.UUID("5d0b2c4e-8f3b-5c51-9a0e-6f4f5d2f7c11")
@@ -25,9 +27,12 @@ class Entry(NamedTuple):
     starts_ms: int
     ends_ms: int
     revision: int
-    """How often it was moved or cancelled (``SEQUENCE``)."""
-    changed_ms: int
+    """How often it was moved, extended or cancelled (``SEQUENCE``)."""
+    revised_ms: int
+    """When that was the last time (``LAST-MODIFIED``)."""
     cancelled: bool
+    zone: str = ""
+    """The time zone in which its reader thinks of it; empty if that is not known."""
 
 
 def feed(entries: Iterable[Entry], summary: str) -> bytes:
@@ -49,10 +54,16 @@ def _event(entry: Entry, summary: str) -> Event:
     # Stable, and not the id by which the session is joined.
     event.add("UID", str(uuid.uuid5(_NAMESPACE, entry.session)))
     event.add("SEQUENCE", entry.revision)
-    event.add("DTSTAMP", _instant(entry.changed_ms))
+    # Without a METHOD both are the time of the last revision (RFC 5545, 3.8.7.2).
+    event.add("DTSTAMP", _instant(entry.revised_ms))
+    event.add("LAST-MODIFIED", _instant(entry.revised_ms))
     event.add("DTSTART", _instant(entry.starts_ms))
     event.add("DTEND", _instant(entry.ends_ms))
     event.add("SUMMARY", summary)
+    if entry.zone:
+        # In words: times with a TZID could not tell the second of two equal ones when clocks go back.
+        starts = wall_clock(entry.starts_ms, zone_of(entry.zone))
+        event.add("DESCRIPTION", f"{starts:%Y-%m-%d %H:%M} {entry.zone}")
     event.add("STATUS", "CANCELLED" if entry.cancelled else "CONFIRMED")
     event.add("CLASS", "PRIVATE")
     return event

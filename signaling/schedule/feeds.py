@@ -11,8 +11,7 @@ import secrets
 from collections.abc import Sequence
 
 from config.settings import ScheduleSettings
-from relay.rows import Session as SessionRow
-from relay.rows import SessionCursor
+from relay.rows import Membership, SessionCursor
 from relay.scheduling import CalendarFeed, DropCalendar, PutCalendar
 from relay.store import Store
 from relay.writes import Applied
@@ -53,32 +52,45 @@ class Feeds:
         known = await self._store.calendar(_digest(key))
         if known is None or await self._store.revocation(known.account, "") is not None:
             return None
-        entries = [entry(row) for row in await self._rows(known.account)]
+        roles = await self._roles(known.account)
+        found = await self._sessions(known.account)
+        entries = [entry(session, _zone(session, roles.get(session.room))) for session in found]
         return feed(entries, self._settings.calendar_summary)
 
-    async def _rows(self, account: str) -> Sequence[SessionRow]:
+    async def _sessions(self, account: str) -> Sequence[Session]:
         now_ms = self._timebase.now_ms()
         place = SessionCursor(max(0, now_ms - self._settings.calendar_past_days * DAY_MS), "")
         before_ms = now_ms + self._settings.calendar_ahead_days * DAY_MS
-        found: list[SessionRow] = []
+        found: list[Session] = []
         while len(found) < MAX_ENTRIES:
             page = await self._store.sessions_of_account(
                 account, after=place, before_ms=before_ms, limit=PAGE
             )
-            found += [row for row in page if from_row(row).invites(account)]
+            found += [session for session in map(from_row, page) if session.expects(account)]
             if len(page) < PAGE:
                 break
             place = SessionCursor(page[-1].starts_ms, page[-1].id)
         return found[:MAX_ENTRIES]
 
+    async def _roles(self, account: str) -> dict[str, str]:
+        """What the account is in its rooms."""
+        found: list[Membership] = []
+        while page := await self._store.rooms_of(account, after=found[-1].room if found else "", limit=PAGE):
+            found += page
+        return {one.room: one.role for one in found}
 
-def entry(row: SessionRow) -> Entry:
+
+def entry(session: Session, zone: str) -> Entry:
     """A session as a calendar shows it: nothing of what has gone on in it."""
-    session: Session = from_row(row)
-    cancelled = session.state == "cancelled"
-    return Entry(
-        session.id, session.starts_ms, session.agreed_end_ms, row.version, session.opens_ms, cancelled
-    )
+    starts_ms, ends_ms, cancelled = session.timing
+    return Entry(session.id, starts_ms, ends_ms, session.revision, session.revised_ms, cancelled, zone)
+
+
+def _zone(session: Session, role: str | None) -> str:
+    """The reader's own time zone: where the other side is stands in nobody's calendar."""
+    if session.zones is None:
+        return ""
+    return {"therapist": session.zones.therapist, "client": session.zones.client}.get(role or "", "")
 
 
 def _digest(key: str) -> bytes:

@@ -17,10 +17,11 @@ from msgspec import Struct
 from protocol import errors
 from protocol.errors import ProtocolError
 from protocol.fields import Modality
+from protocol.sessions import Zones
 from relay.scheduling import SeriesRow
 from signaling.schedule.overlap import Booking
 from signaling.schedule.recurrence import Occurrence, check_first, occurrences, parse
-from signaling.schedule.zones import wall_time, zone_of
+from signaling.schedule.zones import known_zones, wall_time, zone_of
 from signaling.sessions.commands import Agreed
 
 _NAME = "%Y%m%dT%H%M"
@@ -43,6 +44,8 @@ class Series(Struct, frozen=True):
     invited: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
     """The names of the occurrences that are left out."""
+    zones: Zones | None = None
+    """The time zones to show the times of its sessions in."""
     before: str | None = None
     """There are none from this name on."""
 
@@ -55,6 +58,7 @@ def new_series(series: Series) -> Series:
     """The series, if it is a possible one. ``invalid_field``, ``no_such_zone``, ``recurrence_invalid``."""
     first = wall_time(series.first)
     check_first(parse(series.rule), first, zone_of(series.zone))
+    known_zones(series.zones)
     skipped = tuple(sorted(set(series.skipped)))
     if name_of(first) in skipped:
         raise ProtocolError(errors.RECURRENCE_INVALID, "the first time cannot be left out: begin later")
@@ -84,6 +88,7 @@ def agreed(series: Series, occurrence: Occurrence) -> Agreed:
         series.length_ms,
         series.modality,
         series.invited,
+        zones=series.zones,
     )
 
 

@@ -215,7 +215,7 @@ class Schedule:
             account, after=place, before_ms=span.before_ms, limit=PAGE
         ):
             for session in map(from_row, page):
-                if session.invites(account):
+                if session.expects(account):
                     yield session
             place = SessionCursor(page[-1].starts_ms, page[-1].id)
 

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from protocol import errors
 from protocol.errors import ProtocolError
+from protocol.sessions import Zones
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -28,6 +29,14 @@ def zone_of(name: str) -> ZoneInfo:
     if name not in _NAMES:
         raise ProtocolError(errors.NO_SUCH_ZONE)
     return ZoneInfo(name)
+
+
+def known_zones(zones: Zones | None) -> Zones | None:
+    """These, if they exist. ``no_such_zone``."""
+    for name in (zones.therapist, zones.client) if zones else ():
+        if name:
+            zone_of(name)
+    return zones
 
 
 def wall_time(text: str) -> datetime:

@@ -29,4 +29,4 @@ class StoredBookings:
 
 
 def _expected(session: Session, account: str) -> bool:
-    return not session.over and session.invites(account)
+    return not session.over and session.expects(account)

@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 from uuid import UUID
 
 from protocol.fields import EndReason, Modality, Place, SessionRole, SessionState
-from protocol.sessions import ConsentTerm
+from protocol.sessions import ConsentTerm, Zones
 from signaling.sessions import states
 from signaling.sessions.session import Attendee, GivenCue, Session
 from signaling.sessions.terms import NO_WISHES, Terms, Wishes
@@ -47,6 +47,7 @@ class Agreed:
     invited: tuple[str, ...] = ()
     attendees: tuple[Attendee, ...] = ()
     wishes: Wishes = NO_WISHES
+    zones: Zones | None = None
 
 
 # --- Who comes and goes ---

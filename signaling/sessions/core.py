@@ -63,6 +63,8 @@ def schedule(agreed: Agreed, policy: Policy, now_ms: int) -> Decision:
         terms=policy.terms.with_wishes(agreed.wishes),
         invited=agreed.invited,
         attendees=agreed.attendees,
+        zones=agreed.zones,
+        revised_ms=now_ms,
         changed_ms=now_ms,
     )
     return Decision(session, (happened(session, "scheduled"),), (Announce(),)).then(advance(session, now_ms))
@@ -149,10 +151,16 @@ def _decided(session: Session, command: Command, now_ms: int) -> Decision:  # no
 
 
 def _completed(before: Session, decision: Decision, at_ms: int, due_ms: int | None = None) -> Decision:
-    """A decision with what follows from every change: an end to empty overruns, segments, the time of it."""
+    """A decision with what follows from every change: an end to empty overruns, segments, the time of it.
+
+    The revision goes up once for each change of what calendars show.
+    """
     decision = decision.then(hours.emptied(decision.session, at_ms, due_ms))
     session = decision.session
     if session == before:
         return decision
     recorded = segments.record(session.segments, session.present, session.modality, at_ms)
-    return amended(decision, session=replace(session, segments=recorded, changed_ms=at_ms))
+    session = replace(session, segments=recorded, changed_ms=at_ms)
+    if session.timing != before.timing:
+        session = replace(session, revision=session.revision + 1, revised_ms=at_ms)
+    return amended(decision, session=session)

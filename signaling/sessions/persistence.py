@@ -1,4 +1,4 @@
-"""A decision about a session as the writes of one commit: the session, its deadlines, the events of it.
+"""A decision about a session as the writes of one commit: the session, its guests, its deadlines, its events.
 
 The one place where what happens to sessions becomes writes: whatever has to be durable together with a change
 is added here.
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from protocol.codec import encode_body
 from protocol.events import SessionBody
+from relay.scheduling import SetGuests
 from relay.writes import Append, ClearDeadline, PutSession, SetDeadline, Write
 from signaling.sessions.commands import Decision, Happened
 from signaling.sessions.hours import deadlines
@@ -29,8 +30,10 @@ def writes_of(
     after = 1 if version is None else version + 1
     had = deadlines(before) if before else {}
     due = deadlines(session)
+    guests = tuple(one.account for one in session.attendees)
     return (
         PutSession(to_row(session, after), version),
+        *([SetGuests(session.id, guests)] if before is None and guests else ()),
         *(SetDeadline(session.id, kind, at, after) for kind, at in due.items() if had.get(kind) != at),
         *(ClearDeadline(session.id, kind) for kind in had if kind not in due),
         *_appends(session, decision.events, now_ms),

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from protocol.fields import EndReason, Modality, SessionRole, SessionState
-from protocol.sessions import Lateness, Proposal
+from protocol.sessions import Lateness, Proposal, Zones
 from relay import rows
 from signaling.sessions.segments import Segment
 from signaling.sessions.states import FINAL
@@ -93,6 +93,12 @@ class Session(Struct, frozen=True):
     """The members who may join; empty for all members of the room."""
     attendees: tuple[Attendee, ...] = ()
     """Who may join besides, without being a member, or in another role than the one in the room."""
+    zones: Zones | None = None
+    """The time zones to show its times in."""
+    revision: int = 0
+    """How often its start, its agreed end, or whether it is held has changed."""
+    revised_ms: int = 0
+    """When that was the last time, or when it was scheduled."""
     participants: tuple[Participant, ...] = ()
     waiting: tuple[Waiting, ...] = ()
     """In the order of their coming."""
@@ -147,9 +153,18 @@ class Session(Struct, frozen=True):
         """The accounts in the session, bridged absences included."""
         return tuple(one.account for one in self.participants)
 
+    @property
+    def timing(self) -> tuple[int, int, bool]:
+        """What a calendar shows of it: start, agreed end, whether it is cancelled."""
+        return self.starts_ms, self.agreed_end_ms, self.state == "cancelled"
+
     def invites(self, account: str) -> bool:
         """Whether this member of the room may join."""
         return not self.invited or account in self.invited
+
+    def expects(self, account: str) -> bool:
+        """Whether this account may join: as a member of the room, or as someone invited to this session."""
+        return self.attendee(account) is not None or self.invites(account)
 
     def attendee(self, account: str) -> Attendee | None:
         """The account's own invitation to this session, if it has one."""

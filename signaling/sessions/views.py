@@ -39,6 +39,7 @@ def _whole(
         cap_ms=session.cap_ms,
         server_now_ms=now_ms,
         place=place,
+        zones=session.zones,
         present=session.present,
         roles=_roles(session),
         waiting=waiters(session) if waiting_shown else (),
@@ -67,6 +68,7 @@ def _agreement(session: Session, account: str, role: SessionRole, now_ms: int, p
         cap_ms=agreed_end_ms + session.terms.overrun_ms,
         server_now_ms=now_ms,
         place=place,
+        zones=session.zones,
         late=tuple(session.late.values()),
         consents=consents.asked(session, account, role),
     )

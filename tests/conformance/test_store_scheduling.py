@@ -9,7 +9,7 @@ import pytest
 
 from relay.errors import Conflict, NotFound
 from relay.rows import SessionCursor
-from relay.scheduling import CalendarFeed, DropCalendar, PutCalendar, PutSeries, SeriesRow
+from relay.scheduling import CalendarFeed, DropCalendar, PutCalendar, PutSeries, SeriesRow, SetGuests
 from relay.store import Store
 from relay.writes import Applied, CreateRoom, PutSession, RemoveMember
 from tests.conformance.test_store import SqlitePlace, a_session, new_room
@@ -87,6 +87,26 @@ async def test_an_accounts_sessions_come_from_all_its_rooms_by_start(store: Stor
     assert await listed(store, "nobody", SessionCursor(0, "")) == []
     await store.commit(RemoveMember("q", "ann"))
     assert await listed(store, "ann", SessionCursor(0, "")) == ["s1", "s5"]
+
+
+async def test_a_guests_sessions_are_its_own_and_those_of_its_rooms_come_once(store: Store) -> None:
+    await store.commit(CreateRoom("foreign", b"", 1))
+    await store.commit(
+        *[PutSession(a_session(n, starts_ms=10 * n, room="foreign"), None) for n in (1, 3, 4)],
+        PutSession(a_session(2, starts_ms=20), None),
+        SetGuests("s1", ("ann", "cleo", "ann")),
+        SetGuests("s2", ("ann",)),
+        SetGuests("s3", ("ann", "cleo")),
+    )
+    assert await listed(store, "ann", SessionCursor(0, "")) == ["s1", "s2", "s3"]
+    assert await listed(store, "cleo", SessionCursor(0, "")) == ["s1", "s3"]
+    assert await listed(store, "ann", SessionCursor(0, ""), limit=2) == ["s1", "s2"]
+    assert await listed(store, "ann", SessionCursor(10, "s1"), before_ms=30) == ["s2"]
+    await store.commit(SetGuests("s3", ("dora",)))
+    assert await listed(store, "cleo", SessionCursor(0, "")) == ["s1"]
+    assert await listed(store, "dora", SessionCursor(0, "")) == ["s3"]
+    with pytest.raises(NotFound):
+        await store.commit(SetGuests("s9", ("ann",)))
 
 
 async def test_an_account_has_one_feed_and_an_address_one_account(store: Store) -> None:

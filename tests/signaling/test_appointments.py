@@ -6,11 +6,12 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 import pytest_asyncio
+from icalendar import Calendar
 
 from signaling.node import Node
 from tests.signaling.door_client import DoorClient, door_client, new_mid
@@ -20,6 +21,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
+TODAY = int(time.time() * 1000) // DAY_MS
+"""In days since 1970; the same for all tests, also when they go on after midnight."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -48,7 +51,17 @@ def now_ms() -> int:
 
 def noon_ms(days: int) -> int:
     """Noon in UTC of a day to come."""
-    return (now_ms() // DAY_MS + days) * DAY_MS + 12 * HOUR_MS
+    return (TODAY + days) * DAY_MS + 12 * HOUR_MS
+
+
+def day_of(at_ms: int) -> str:
+    """The day of an instant in UTC."""
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d")
+
+
+def events(feed: str) -> list[Any]:
+    """The events of a calendar feed, as the library reads them."""
+    return list(Calendar.from_ical(feed).walk("VEVENT"))
 
 
 async def scheduled(door: DoorClient, room: str, starts_ms: int, **more: Any) -> Any:
@@ -83,7 +96,7 @@ async def test_a_therapist_schedules_moves_lists_and_cancels(node: Node, api: Ba
         assert moved["result"]["view"]["starts_ms"] == starts_ms + 2 * HOUR_MS
         assert "warnings" not in moved["result"]
 
-        day = datetime.fromtimestamp(starts_ms / 1000, UTC).strftime("%Y-%m-%d")
+        day = day_of(starts_ms)
         listed = (await door.request("session.list", day=day, zone="UTC"))["result"]
         ids = [first["view"]["session"], second["view"]["session"]]
         assert [view["session"] for view in listed["sessions"]] == ids
@@ -99,17 +112,91 @@ async def test_a_therapist_schedules_moves_lists_and_cancels(node: Node, api: Ba
         assert told["body"]["account"] == "anna"
 
 
+async def test_both_sides_see_the_time_zones_of_both(node: Node, api: BackEnd) -> None:
+    await api.room("zones")
+    both = {"therapist": "Europe/Berlin", "client": "Australia/Sydney"}
+    async with connected(node.url, token("anna", "therapist")) as door:
+        for zones in ({"client": "Mars/Olympus"}, {"therapist": "../../etc/passwd", "client": "UTC"}):
+            refused = await scheduled(door, "zones", noon_ms(30), zones=zones)
+            assert refused["name"] == "no_such_zone"
+        known = (await scheduled(door, "zones", noon_ms(30), zones=both))["result"]["view"]
+        assert known["zones"] == both
+        other = (await scheduled(door, "zones", noon_ms(30) + HOUR_MS))["result"]["view"]
+        assert "zones" not in other
+        ids = {known["session"], other["session"]}
+        await door.request("session.move", session=known["session"], starts_ms=noon_ms(31), length_ms=HOUR_MS)
+    async with connected(node.url, token("ben", "client")) as door:
+        listed = (await door.request("session.list", day=day_of(noon_ms(31)), zone="UTC"))["result"]
+        assert [view["zones"] for view in listed["sessions"]] == [both]
+    items = (await api.get("/v1/rooms/zones/sessions")).json["items"]
+    assert {item["session"]: item.get("zones") for item in items} == dict.fromkeys(ids) | {
+        known["session"]: both
+    }
+
+
+async def test_whoever_is_invited_to_one_session_sees_it_and_nothing_else(node: Node, api: BackEnd) -> None:
+    await api.room("guests")
+    invited = [{"account": "ivo", "role": "interpreter"}, {"account": "pia", "role": "guest"}]
+    session = (await api.session("guests", starts_ms=noon_ms(40), attendees=invited))["session"]
+    await api.session("guests", starts_ms=noon_ms(40) + 2 * HOUR_MS)
+    day, feeds = day_of(noon_ms(40)), []
+    for account in ("ivo", "pia"):
+        items = (await api.get(f"/v1/accounts/{account}/sessions")).json["items"]
+        assert [item["session"] for item in items] == [session]
+        async with connected(node.url, token(account, "guest")) as door:
+            listed = (await door.request("session.list", day=day, zone="UTC"))["result"]
+            assert [view["session"] for view in listed["sessions"]] == [session]
+            assert (await door.request("room.get", room="guests"))["name"] == "no_such_room"
+            cancel = await door.request("session.cancel", session=session)
+            assert cancel["name"] == "no_such_room"
+        feeds.append((await api.ask("PUT", f"/v1/accounts/{account}/calendar")).json["path"])
+        (event,) = events((await api.get(feeds[-1])).text)
+        assert event["DTSTART"].dt == datetime.fromtimestamp(noon_ms(40) / 1000, UTC)
+    await api.ask("DELETE", f"/v1/sessions/{session}")
+    for path in feeds:
+        (event,) = events((await api.get(path)).text)
+        assert event["STATUS"] == "CANCELLED"
+
+
+async def test_a_feed_says_which_revision_of_a_session_it_shows(node: Node, api: BackEnd) -> None:
+    await api.room("revised")
+    zones = {"therapist": "Europe/Berlin", "client": "Australia/Sydney"}
+    session = (await api.session("revised", starts_ms=noon_ms(50), zones=zones))["session"]
+    path = (await api.ask("PUT", "/v1/accounts/revised-t/calendar")).json["path"]
+    assert events((await api.get(path)).text) == []
+    await api.post("/v1/rooms/revised/members", {"account": "revised-t", "role": "therapist"})
+
+    async def shown() -> Any:
+        (event,) = events((await api.get(path)).text)
+        return event
+
+    first = await shown()
+    assert (first["SEQUENCE"], first["STATUS"]) == (0, "CONFIRMED")
+    assert str(first["DESCRIPTION"]).endswith(" Europe/Berlin")
+    assert first["DTSTAMP"].dt == first["LAST-MODIFIED"].dt
+    for _ in range(2):  # the same once more is no change
+        await api.ask("PATCH", f"/v1/sessions/{session}", {"starts_ms": noon_ms(51)})
+    moved = await shown()
+    assert (moved["UID"], moved["SEQUENCE"]) == (first["UID"], 1)
+    assert moved["DTSTART"].dt - first["DTSTART"].dt == timedelta(days=1)
+    assert moved["LAST-MODIFIED"].dt >= first["LAST-MODIFIED"].dt
+    await api.ask("DELETE", f"/v1/sessions/{session}")
+    cancelled = await shown()
+    assert (cancelled["UID"], cancelled["SEQUENCE"], cancelled["STATUS"]) == (first["UID"], 2, "CANCELLED")
+
+
 async def test_a_client_may_look_and_not_touch(node: Node, api: BackEnd) -> None:
     await api.room("look")
     session = await api.session("look", starts_ms=noon_ms(5))
-    for account, role, refusal in (("ben", "client", "forbidden"), ("eve", "therapist", None)):
+    askers = (("ben", "client", "forbidden"), ("ben", "therapist", "forbidden"), ("eve", "therapist", None))
+    for account, role, refusal in askers:
         async with connected(node.url, token(account, role)) as door:  # type: ignore[arg-type]  # roles both
             refused = await scheduled(door, "look", noon_ms(5))
             assert refused["name"] == (refusal or "no_such_room")
             for op, more in (("move", {"starts_ms": noon_ms(6), "length_ms": HOUR_MS}), ("cancel", {})):
                 answer = await door.request(f"session.{op}", session=session["session"], **more)
                 assert answer["name"] == (refusal or "no_such_session")
-            day = datetime.fromtimestamp(noon_ms(5) / 1000, UTC).strftime("%Y-%m-%d")
+            day = day_of(noon_ms(5))
             listed = (await door.request("session.list", day=day, zone="UTC"))["result"]
             assert len(listed.get("sessions", ())) == (1 if refusal else 0)
             nowhere = await door.request("session.list", day=day, zone="Mars/Olympus")

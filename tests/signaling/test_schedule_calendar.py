@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from icalendar import Calendar
@@ -23,6 +26,7 @@ def test_a_session_is_an_event_at_its_instant() -> None:
         "DTSTART:20260302T080000Z",
         "DTEND:20260302T085000Z",
         "DTSTAMP:20260301T080000Z",
+        "LAST-MODIFIED:20260301T080000Z",
         "SUMMARY:Session",
         "SEQUENCE:0",
         "STATUS:CONFIRMED",
@@ -42,6 +46,28 @@ def test_an_event_keeps_its_identity_when_it_is_moved_or_cancelled() -> None:
     assert identity(ENTRY) != identity(ENTRY._replace(session="session-2"))
     assert "SEQUENCE:1" in lines(moved)
     assert {"SEQUENCE:2", "STATUS:CANCELLED"} <= set(lines(cancelled))
+
+
+@pytest.mark.parametrize(
+    ("at_ms", "zone", "shown"),
+    [
+        (NINE_MS, "Europe/Berlin", "2026-03-02 09:00 Europe/Berlin"),
+        (NINE_MS, "Australia/Sydney", "2026-03-02 19:00 Australia/Sydney"),
+        # Half past two comes twice there: the instant in UTC tells which of them it is.
+        (1_792_888_200_000, "Europe/Berlin", "2026-10-25 02:30 Europe/Berlin"),
+        (1_792_891_800_000, "Europe/Berlin", "2026-10-25 02:30 Europe/Berlin"),
+    ],
+)
+def test_the_reader_is_told_the_local_time_of_their_own_zone(at_ms: int, zone: str, shown: str) -> None:
+    (event,) = Calendar.from_ical(feed([ENTRY._replace(starts_ms=at_ms, zone=zone)], "Session")).walk(
+        "VEVENT"
+    )
+    assert str(event["DESCRIPTION"]) == shown
+    assert event.decoded("DTSTART") == datetime.fromtimestamp(at_ms / 1000, UTC)
+
+
+def test_nothing_is_said_of_a_zone_that_is_not_known() -> None:
+    assert b"DESCRIPTION" not in feed([ENTRY], "Session")
 
 
 def test_the_id_of_a_session_is_not_told() -> None:

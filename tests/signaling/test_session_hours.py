@@ -9,6 +9,7 @@ import pytest
 from protocol import errors
 from signaling.sessions.commands import (
     Announce,
+    Cancel,
     Decision,
     End,
     Extend,
@@ -278,3 +279,40 @@ class TestMoving:
         moved = after(scheduled(), (self.move(START + MINUTE), OPENS), (THERAPIST, START), (CLIENT, START))
         assert moved.state == "live"
         assert after(moved, (GUEST, START)).present == ("anna", "ben", "cleo")
+
+
+class TestCancelling:
+    """By a therapist."""
+
+    def test_is_done_before_it_begins_and_told_once(self) -> None:
+        for now_ms in (OPENS - 1, START):
+            decision = decide(scheduled(), Cancel("anna"), now_ms)
+            assert changes(decision)[-1] == "cancelled"
+            assert (decision.events[-1].by, decision.session.reason) == ("anna", "cancelled")
+            assert deadlines(decision.session) == {}
+            assert decide(decision.session, Cancel("cleo"), now_ms) == Decision(decision.session)
+
+    def test_is_refused_afterwards(self) -> None:
+        assert refused(live(), Cancel("anna"), START).kind is errors.SESSION_BEGUN
+        assert refused(live(), Cancel("anna"), END).kind is errors.SESSION_OVER
+
+
+class TestRevisions:
+    """What calendars are told by the revision of a session: that it is at another time, or is not held."""
+
+    def test_a_new_session_is_its_own_first_revision(self) -> None:
+        session = scheduled(now_ms=OPENS - MINUTE)
+        assert (session.revision, session.revised_ms) == (0, OPENS - MINUTE)
+
+    def test_each_move_extension_and_cancelling_is_one(self) -> None:
+        moved = after(scheduled(), (Move(START + MINUTE, 45 * MINUTE, LIMITS), OPENS))
+        assert (moved.revision, moved.revised_ms) == (1, OPENS)
+        longer = after(live(), (extend(10), START + MINUTE), (extend(10), START + 2 * MINUTE))
+        assert (longer.revision, longer.revised_ms) == (1, START + MINUTE)
+        cancelled = after(moved, (Cancel("anna"), OPENS + 1), (Cancel("anna"), OPENS + 2))
+        assert (cancelled.revision, cancelled.revised_ms) == (2, OPENS + 1)
+
+    def test_nothing_else_is_one(self) -> None:
+        ended = after(live(), (HOLD, START + 1), (CLEAR, START + 2), (End("anna"), START + MINUTE))
+        assert (ended.state, ended.revision) == ("ended", 0)
+        assert advance(scheduled(), CAP).session.revision == 0
