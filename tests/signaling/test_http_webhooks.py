@@ -18,6 +18,7 @@ from config.settings import WebhookSettings
 from signaling import cli
 from signaling.node import Node
 from tests.signaling.nodes import SECRET, BackEnd, back_end, running_node, settings, token
+from tests.signaling.waiting import PATIENCE_SECONDS
 from tests.signaling.webhook_kit import SECRET as SIGNING
 from tests.signaling.webhook_kit import Received, Receiver, receiver
 
@@ -33,7 +34,7 @@ class Place:
 
     async def listed(self, state: str, count: int) -> list[Any]:
         """The deliveries in a state, once there are so many."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while True:
                 items: list[Any] = (await self.api.get(f"/v1/webhooks/{state}")).json["items"]
                 if len(items) >= count:

@@ -28,6 +28,7 @@ from signaling.webhooks import service as service_module
 from signaling.webhooks.service import DAY_MS, Webhooks
 from signaling.webhooks.unreceived import UnreceivedSearch
 from tests.signaling.sessions_kit import MINUTE, Kit
+from tests.signaling.waiting import PATIENCE_SECONDS
 from tests.signaling.webhook_kit import SECRET
 
 SETTINGS = WebhookSettings(
@@ -344,7 +345,7 @@ async def test_the_search_goes_on_by_itself(tmp_path: Path) -> None:
     search = UnreceivedSearch(store, rooms, timebase, 0.05, webhooks.deliveries, quiet_until)
     task = asyncio.create_task(search.run())
     await rooms.append("r", MessageBody(uuid7(1, bytes(10)), b"m"), sender="anna", device="d", mid=bytes(16))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         types: set[str] = set()
         while "message.undelivered" not in types:  # a row is waited for, which nobody announces
             types = {one.type for one in await store.deliveries("waiting", limit=99)}

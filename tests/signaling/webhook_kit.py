@@ -24,6 +24,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+from tests.signaling.waiting import PATIENCE_SECONDS
+
 SECRET = "a-webhook-secret-for-tests-long-enough"
 OLD_SECRET = "another-webhook-secret-being-retired"
 
@@ -76,7 +78,7 @@ class Receiver:
 
     async def until(self, count: int) -> list[Received]:
         """Everything received, once it is so much."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while len(self.received) < count:
                 self._more.clear()
                 await self._more.wait()
