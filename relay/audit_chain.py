@@ -36,7 +36,7 @@ class AuditEntry(msgspec.Struct, frozen=True, gc=False):
     subject: str  # the account or device it was done to, if that is another than the actor
     source: str  # id of a connection, or `http`, `websocket`, `clock`, `cli`
     outcome: str  # `ok`, or the stable name of the error
-    reason: str = ""  # what an operator has given as the reason of a break-glass access
+    reason: str = ""  # given for a break-glass access; or kind and version of a consent
     count: int = 1  # how many equal ones this entry stands for; `at_ms` is the first one's
 
 

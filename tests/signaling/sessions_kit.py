@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 from protocol.codec import decode_body
 from protocol.events import SessionBody
@@ -105,7 +106,7 @@ class Kit:
             self.store, self.changes_made, StoredBookings(self.store), self.timebase, policy
         )
 
-    async def __aenter__(self) -> Kit:
+    async def __aenter__(self) -> Self:
         await self.store.open()
         return self
 
