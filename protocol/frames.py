@@ -26,7 +26,7 @@ from protocol.fields import (
     RoomId,
     SessionId,
 )
-from protocol.schedule import ScheduleRequest, SessionDay, SessionScheduled
+from protocol.schedule import ScheduleRequest, ScheduleResult
 from protocol.sessions import SessionExtended, SessionRate, SessionRequest, SessionView
 from protocol.signals import ClientSignal, SignalBody
 
@@ -380,8 +380,7 @@ Result: TypeAlias = (
     | History
     | SessionView
     | SessionExtended
-    | SessionScheduled
-    | SessionDay
+    | ScheduleResult
     | Answer
     | Time
     | Refreshed

@@ -29,7 +29,16 @@ from protocol.frames import (
     TimeGet,
     TokenRefresh,
 )
-from protocol.schedule import ScheduleRequest, SessionCancel, SessionList, SessionMove, SessionSchedule
+from protocol.schedule import (
+    ScheduleRequest,
+    SeriesCut,
+    SeriesList,
+    SeriesPlan,
+    SessionCancel,
+    SessionList,
+    SessionMove,
+    SessionSchedule,
+)
 from protocol.sessions import SessionRate, SessionRequest
 from protocol.signals import Read, Typing
 from protocol.tokens import Claims
@@ -188,6 +197,8 @@ class Dispatcher:
                 return None
             case SessionSchedule() | SessionMove() | SessionCancel() | SessionList():
                 return await self._appointments.perform(caller, request)
+            case SeriesPlan() | SeriesCut() | SeriesList():
+                return await self._appointments.perform(caller, request)
             case _:
                 caller.check_session(request.session)
                 return await self._sessions.perform(caller, request)
@@ -263,7 +274,7 @@ class Dispatcher:
 
 def _object_of(request: AnyRequest) -> tuple[str, str]:
     """What a request is about: the kind and the id, as the audit trail names them."""
-    for kind in ("session", "room"):
+    for kind in ("session", "series", "room"):
         if name := getattr(request, kind, None):
             return kind, name
     return "", ""

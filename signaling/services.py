@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from protocol.frames import Answer
-from protocol.schedule import ScheduleRequest, SessionDay, SessionScheduled
+from protocol.schedule import ScheduleRequest, ScheduleResult
 from protocol.sessions import SessionExtended, SessionRequest, SessionView
 from signaling.audit.origin import Origin
 from signaling.caller import Caller
@@ -35,9 +35,7 @@ class RatingService(Protocol):
 class AppointmentService(Protocol):
     """When sessions are held. Refusals are ``ProtocolError``."""
 
-    async def perform(
-        self, caller: Caller, request: ScheduleRequest
-    ) -> SessionScheduled | SessionView | SessionDay:
+    async def perform(self, caller: Caller, request: ScheduleRequest) -> ScheduleResult | SessionView:
         """Carry out a request about when sessions are held."""
 
 

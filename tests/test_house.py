@@ -37,7 +37,7 @@ SHELLS = frozenset(
         "ratings rooms schedule serving sessions usage webhooks",
         "signaling/media": "cut pool service",
         "signaling/ratings": "service",
-        "signaling/schedule": "appointments feeds service",
+        "signaling/schedule": "appointments feeds planning rights service",
         "signaling/sessions": "bookings changes clock service telling",
         "signaling/usage": "service",
         "signaling/webhooks": "deliverer posting service unreceived",

@@ -7,8 +7,11 @@ from typing import assert_never
 from protocol import errors
 from protocol.errors import ProtocolError
 from protocol.schedule import (
-    Overlap,
     ScheduleRequest,
+    ScheduleResult,
+    SeriesCut,
+    SeriesList,
+    SeriesPlan,
     SessionCancel,
     SessionDay,
     SessionList,
@@ -19,6 +22,8 @@ from protocol.schedule import (
 from protocol.sessions import SessionView
 from relay.store import Store
 from signaling.caller import Caller
+from signaling.schedule.planning import Planning, overlap
+from signaling.schedule.rights import check_not_for_one_session, check_therapist
 from signaling.schedule.service import Schedule, booking, day_span
 from signaling.schedule.zones import known_zones
 from signaling.sessions.commands import Agreed
@@ -35,33 +40,42 @@ class Appointments:
         self._store = store
         self._sessions = sessions
         self._schedule = schedule
+        self._planning = Planning(store, schedule)
 
-    async def perform(
-        self, caller: Caller, request: ScheduleRequest
-    ) -> SessionScheduled | SessionView | SessionDay:
+    async def perform(self, caller: Caller, request: ScheduleRequest) -> ScheduleResult | SessionView:
         """Carry out a request about when sessions are held."""
         match request:
             case SessionSchedule():
                 return await self._arrange(caller, request)
             case SessionMove():
-                await self._check_therapist(caller, (await self._sessions.get(caller, request.session)).room)
+                await self._check(caller, request.session)
                 moved = await self._sessions.move(
                     request.session, request.starts_ms, request.length_ms, by=caller.account
                 )
                 return await self._scheduled(caller, moved)
             case SessionCancel(session=session):
-                await self._check_therapist(caller, (await self._sessions.get(caller, session)).room)
+                await self._check(caller, session)
                 await self._sessions.cancel(session, by=caller.account)
                 return await self._sessions.get(caller, session)
             case SessionList():
                 return await self._list(caller, request)
+            case SeriesPlan() | SeriesCut() | SeriesList():
+                return await self._planning.perform(caller, request)
             case _:
                 assert_never(request)
 
+    async def _check(self, caller: Caller, session_id: str) -> None:
+        """Whether the caller may change a session; one of a series is made now if it is not near yet."""
+        series, dot, name = session_id.rpartition(".")
+        if dot and await self._store.session(session_id) is None and await self._store.series(series):
+            caller.check_session(session_id)
+            await self._planning.check_series(caller, series)
+            await self._schedule.occurrence(series, name)
+        await check_therapist(self._store, caller, (await self._sessions.get(caller, session_id)).room)
+
     async def _arrange(self, caller: Caller, request: SessionSchedule) -> SessionScheduled:
-        if caller.claims.session is not None:
-            raise ProtocolError(errors.TOKEN_SCOPE, "the token is for one session")
-        await self._check_therapist(caller, request.room)
+        check_not_for_one_session(caller)
+        await check_therapist(self._store, caller, request.room)
         session_id = request.mid.hex
         agreed = Agreed(
             session_id,
@@ -95,9 +109,7 @@ class Appointments:
             session.room, session.invited, [booking(session)], therapist=caller.account
         )
         view = await self._sessions.get(caller, session.id)
-        return SessionScheduled(
-            view, tuple(Overlap(o.session, o.starts_ms, o.ends_ms) for o in overlaps), duplicate
-        )
+        return SessionScheduled(view, tuple(map(overlap, overlaps)), duplicate)
 
     async def _list(self, caller: Caller, request: SessionList) -> SessionDay:
         span = day_span(request.day, request.zone)
@@ -108,11 +120,3 @@ class Appointments:
             if caller.claims.room in {None, session.room} and caller.claims.session in {None, session.id}
         ]
         return SessionDay(span.from_ms, span.before_ms, tuple(shown), len(found) <= MAX_LISTED)
-
-    async def _check_therapist(self, caller: Caller, room: str) -> None:
-        caller.check_room(room)
-        members = {member.account: member.role for member in await self._store.members(room)}
-        if caller.account not in members:
-            raise ProtocolError(errors.NO_SUCH_ROOM)
-        if members[caller.account] != "therapist" or caller.role != "therapist":
-            raise ProtocolError(errors.FORBIDDEN, "only a therapist of the room does that")

@@ -149,15 +149,17 @@ class Schedule:
         """The series of a room by id, beginning behind ``after``."""
         return tuple(map(core.from_row, await self._store.series_of(room, after=after, limit=limit)))
 
-    async def create(self, series: Series, also: Also) -> Planned:
+    async def create(self, series: Series, also: Also, *, therapist: str | None = None) -> Planned:
         """Begin a series, with its first session.
+
+        What overlaps is looked for among the sessions of one therapist if ``therapist`` is given.
 
         What :func:`~signaling.schedule.series.new_series` and the creation of a session are refused with,
         ``too_many_series``.
         """
         new = core.new_series(series)
         await self._check_room_for_one_more(new.room)
-        return await self._begin(new, also)
+        return await self._begin(new, also, therapist)
 
     async def cut(self, series_id: str, name: str, also: Also) -> Planned:
         """Cancel an occurrence and all that follow it. ``no_such_occurrence``, ``series_changed``.
@@ -227,12 +229,13 @@ class Schedule:
                 raise ProtocolError(errors.TOO_MANY_SERIES)
             after = page[-1].id
 
-    async def _begin(self, series: Series, also: Also) -> Planned:
+    async def _begin(self, series: Series, also: Also, therapist: str | None = None) -> Planned:
         """Write a new series and its first session in one commit, then make those that are near."""
         now_ms = self._timebase.now_ms()
         near = core.held(series, now_ms, now_ms + self._ahead_ms)
         booked = [core.booking(series, occurrence) for occurrence in near]
-        planned = Planned(series, await self.overlaps(series.room, series.invited, booked))
+        overlaps = await self.overlaps(series.room, series.invited, booked, therapist=therapist)
+        planned = Planned(series, overlaps)
         begun = PutSeries(core.to_row(series, now_ms, 1), None)
         first = core.agreed(series, core.first_of(series))
         await self._sessions.create(first, lambda _: (begun, *also(planned)))

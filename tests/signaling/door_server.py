@@ -17,7 +17,7 @@ from protocol import errors
 from protocol.errors import ProtocolError
 from protocol.fields import Place, Role
 from protocol.frames import Answer
-from protocol.schedule import ScheduleRequest, SessionDay, SessionList, SessionScheduled
+from protocol.schedule import ScheduleRequest, ScheduleResult, SessionDay, SessionList
 from protocol.sessions import SessionRequest, SessionView
 from protocol.tokens import Claims, mint
 from relay.bus.local import LocalBus
@@ -86,9 +86,7 @@ class ScriptedSessions:
 class ScriptedAppointments:
     """Nobody has a session at any time."""
 
-    async def perform(
-        self, caller: Caller, request: ScheduleRequest
-    ) -> SessionScheduled | SessionView | SessionDay:
+    async def perform(self, caller: Caller, request: ScheduleRequest) -> ScheduleResult | SessionView:
         if isinstance(request, SessionList):
             return SessionDay(0, 0)
         raise ProtocolError(errors.NO_SUCH_SESSION)
