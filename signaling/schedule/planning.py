@@ -40,7 +40,7 @@ class Planning:
                 return await self._plan(caller, _series(caller, request))
             case SeriesCut(series=series, occurrence=occurrence):
                 await self.check_series(caller, series)
-                return _view(await self._schedule.cut(series, occurrence, lambda _: ()))
+                return _view(await self._schedule.cut(series, occurrence, lambda _: (), by=caller.account))
             case SeriesList(room=room, after=after):
                 await check_therapist(self._store, caller, room)
                 found = await self._schedule.series_of(room, after, MAX_LISTED + 1)

@@ -33,7 +33,8 @@ from signaling.timebase import Timebase
 DAY_MS = 86_400_000
 HOUR_MS = 3_600_000
 PAGE = 256
-BEFORE_IT_BEGINS = ("scheduled", "open")
+LEFT_ALONE = frozenset({errors.NO_SUCH_SESSION, errors.SESSION_BEGUN, errors.SESSION_OVER})
+"""Why a session that was taken out of a series is not cancelled: it was not made, or has begun."""
 
 _log = structlog.get_logger("rapport.schedule")
 
@@ -161,15 +162,15 @@ class Schedule:
         await self._check_room_for_one_more(new.room)
         return await self._begin(new, also, therapist)
 
-    async def cut(self, series_id: str, name: str, also: Also) -> Planned:
+    async def cut(self, series_id: str, name: str, also: Also, *, by: str | None = None) -> Planned:
         """Cancel an occurrence and all that follow it. ``no_such_occurrence``, ``series_changed``.
 
-        Sessions that have begun are left alone.
+        Sessions that have begun are left alone. ``by`` is the therapist who asks; None for a back end.
         """
         row = await self._row(series_id)
         planned = Planned(core.cut(core.from_row(row), name))
         await self._commit(self._put(planned.series, row, self._timebase.now_ms()), *also(planned))
-        await self._reconcile(await self._row(series_id))
+        await self._reconcile(await self._row(series_id), by)
         return planned
 
     async def split(self, series_id: str, name: str, others: Series, also: Also) -> Planned:
@@ -242,13 +243,13 @@ class Schedule:
         await self._reconcile(await self._row(series.id))
         return planned
 
-    async def _reconcile(self, row: SeriesRow) -> None:
+    async def _reconcile(self, row: SeriesRow, by: str | None = None) -> None:
         """Have the sessions be as the series says, as far as they are near."""
         series, now_ms = core.from_row(row), self._timebase.now_ms()
         for occurrence in core.held(series, now_ms, now_ms + self._ahead_ms):
             await self._make(series, occurrence)
         for occurrence in core.taken_out(series, now_ms, now_ms + self._max_ahead_ms):
-            await self._cancel(core.session_id(series, occurrence))
+            await self._cancel(core.session_id(series, occurrence), by)
         due_ms = core.due_ms(series, now_ms + self._ahead_ms, self._ahead_ms)
         await self._note(series, row, due_ms)
 
@@ -268,10 +269,12 @@ class Schedule:
             if error.kind is not errors.ALREADY_EXISTS:  # another node was faster
                 raise
 
-    async def _cancel(self, session_id: str) -> None:
-        row = await self._store.session(session_id)
-        if row is not None and row.state in BEFORE_IT_BEGINS:
-            await self._sessions.stop(session_id)
+    async def _cancel(self, session_id: str, by: str | None) -> None:
+        try:
+            await self._sessions.cancel(session_id, by=by)
+        except ProtocolError as error:
+            if error.kind not in LEFT_ALONE:
+                raise
 
     async def _row(self, series_id: str) -> SeriesRow:
         row = await self._store.series(series_id)

@@ -162,9 +162,10 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """A therapist cancels the session, which has not begun."""
+    """The session, which has not begun, is cancelled."""
 
-    by: str
+    by: str | None = None
+    """The therapist who asks; None for a back end."""
 
 
 @dataclass(frozen=True, slots=True)

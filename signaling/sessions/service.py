@@ -197,8 +197,11 @@ class Sessions:
         command = Move(starts_ms, length_ms, self._policy.limits, by)
         return await self._changes.change(session_id, command)
 
-    async def cancel(self, session_id: str, *, by: str) -> Session:
-        """Cancel a session for a therapist. ``session_begun``, ``session_over``."""
+    async def cancel(self, session_id: str, *, by: str | None = None) -> Session:
+        """Cancel a session that has not begun. ``session_begun``, ``session_over``.
+
+        ``by`` is the therapist who asks; None for a back end.
+        """
         return await self._changes.change(session_id, Cancel(by))
 
     async def stop(self, session_id: str) -> Session:

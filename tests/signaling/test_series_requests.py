@@ -102,8 +102,34 @@ async def test_a_therapist_plans_a_series_changes_single_sessions_and_ends_it(
         cut = (await door.request("series.cut", series=series, occurrence=name(in_days(24))))["result"]
         assert cut["before"] == name(in_days(24))
         assert await scheduled(api, "plan") == ids[:2]
+        told = await door.expect(
+            lambda frame: (
+                frame["op"] == "event"
+                and frame["body"].get("session") == ids[2]
+                and frame["body"].get("change") == "cancelled"
+            )
+        )
+        assert told["body"]["account"] == "anna"
         gone = await door.request("session.cancel", session=f"{series}.{name(in_days(3 + 7 * 30))}")
         assert gone["name"] == "no_such_occurrence"
+
+
+async def test_a_session_that_has_begun_is_left_alone_when_its_series_is_cut(
+    node: Node, api: BackEnd
+) -> None:
+    await api.room("begun")
+    starts = (datetime.now(UTC) + timedelta(minutes=3)).strftime("%Y-%m-%dT%H:%M")
+    async with connected(node) as anna, connected(node, "ben", "client") as ben:
+        asked = plan("begun", starts=starts, rule="FREQ=DAILY;COUNT=3")
+        series = (await anna.request("series.plan", **asked))["result"]["series"]
+        session = f"{series}.{name(starts)}"
+        for door in (anna, ben):
+            assert (await door.request("session.join", session=session))["op"] == "ok"
+        assert (await api.get(f"/v1/sessions/{session}")).json["state"] == "live"
+        await anna.request("series.cut", series=series, occurrence=name(starts))
+        assert (await api.get(f"/v1/sessions/{session}")).json["state"] == "live"
+    assert await scheduled(api, "begun") == []
+    assert len(await scheduled(api, "begun", "cancelled")) == 2
 
 
 async def test_a_series_warns_of_the_therapists_own_sessions_and_tells_nobody_elses(
