@@ -19,6 +19,7 @@ demo: .venv/.run ## hold a session between two synthetic peers and print what ha
 test: .venv/.dev ## run all tests, those with a real browser too
 	@.ci/need chromium
 	@.ci/need node
+	@.ci/need peers
 	@echo "Running the tests"
 	@$(PYTHON) -m pytest -q
 
@@ -44,7 +45,7 @@ docs: .venv/.dev ## write the pages of docs/ that are generated from the code
 
 clean: ## remove what the other commands made, but no data
 	@echo "Removing .venv, build and caches"
-	@rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@rm -rf .venv build tests/web/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 .venv/.run: pyproject.toml .ci/need
 	@.ci/need venv

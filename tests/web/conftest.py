@@ -1,12 +1,14 @@
-"""The browser these tests share, in which every page is a stranger to the others, and the scripted server."""
+"""What these tests share: a browser, whose pages are strangers to each other, a Node, a scripted server."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+import pytest
 import pytest_asyncio
 
 from tests.chromium import Chromium, Page
+from tests.web.runtimes import InChromium, InNode, Runtime, node
 from tests.web.scripted import ScriptedServer
 
 
@@ -31,3 +33,36 @@ async def page(browser: Chromium, server: ScriptedServer) -> AsyncIterator[Page]
     yield blank
     await blank.close()
     assert blank.problems == []
+
+
+@pytest_asyncio.fixture(scope="package", loop_scope="package")
+async def node_sides() -> AsyncIterator[tuple[InNode, InNode]]:
+    """One Node for the package: our modules, and other people's packages."""
+    async with node() as sides:
+        yield sides
+
+
+@pytest_asyncio.fixture(scope="package", loop_scope="package")
+async def chromium_modules(browser: Chromium) -> AsyncIterator[InChromium]:
+    """Our modules in one page for the package; it must end without problems."""
+    async with ScriptedServer() as scripted:
+        page = await browser.page(f"{scripted.url}/blank")
+        runtime = InChromium(page)
+        await runtime.prepare()
+        yield runtime
+        await page.close()
+        assert page.problems == []
+
+
+@pytest_asyncio.fixture(params=["chromium", "node"], loop_scope="package")
+async def ours(
+    request: pytest.FixtureRequest, chromium_modules: InChromium, node_sides: tuple[InNode, InNode]
+) -> Runtime:
+    """Our modules, in each of the two places."""
+    return chromium_modules if request.param == "chromium" else node_sides[0]
+
+
+@pytest_asyncio.fixture(loop_scope="package")
+async def theirs(node_sides: tuple[InNode, InNode]) -> Runtime:
+    """Packages that have nothing of ours."""
+    return node_sides[1]

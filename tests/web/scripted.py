@@ -16,6 +16,7 @@ import msgpack
 from aiohttp import WSMsgType, web
 
 import web as web_package
+from tests.web.runtimes import SCRIPTS
 
 Frame = dict[str, Any]
 
@@ -130,6 +131,7 @@ class ScriptedServer:
         app.router.add_get("/v1/connect", self._connect)
         app.router.add_get("/blank", self._blank)
         app.router.add_static("/app", str(web_package.STATIC))
+        app.router.add_static("/scripts", SCRIPTS)
         app.on_response_prepare.append(self._guard)
         self._runner = web.AppRunner(app, shutdown_timeout=0)
         self.url = ""
