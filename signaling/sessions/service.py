@@ -234,8 +234,9 @@ class Sessions:
 
         To be called before anything is fired.
         """
-        # Without a beat it ended within a second of the last change, which counts then.
-        alive_ms = await self._store.beat(NODE) or 0
+        # Without a beat it ended within a second of the last change, which counts then. A beat lies ahead if
+        # the machine's clock has been set back meanwhile: there nobody has been absent yet.
+        alive_ms = min(await self._store.beat(NODE) or 0, self._timebase.now_ms())
         for state in RUNNING:
             after = ""
             while page := await self._store.sessions_in(state, after=after, limit=PAGE):

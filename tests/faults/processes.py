@@ -25,14 +25,20 @@ KEY, SECRET = "faults", "a secret for tests that is long enough"
 _ADDRESS = re.compile(rb"http://127\.0\.0\.1:\d+")
 
 
-def token(account: str, role: Role) -> str:
-    """A token; for the API if the role is ``operator``."""
+def token(account: str, role: Role, ahead_seconds: float = 0.0) -> str:
+    """A token; for the API if the role is ``operator``. ``ahead_seconds``: of this clock is the server's."""
     scope = "rooms sessions accounts webhooks"
-    return mint(Claims(KEY, account, role, exp=time.time() + 600, scope=scope), SECRET)
+    expires = time.time() + ahead_seconds + 600
+    return mint(Claims(KEY, account, role, exp=expires, scope=scope), SECRET)
 
 
 class Server:
     """``rapport serve`` on the data in a folder."""
+
+    module = "signaling.cli"
+    """What is run as `rapport`."""
+    ahead_seconds = 0.0
+    """By how much its clock is ahead."""
 
     def __init__(self, folder: Path, **settings: str) -> None:
         self._settings = {
@@ -55,7 +61,7 @@ class Server:
         """Start the process, and do not wait until it serves."""
         environment = {f"RAPPORT_{name}": value for name, value in self._settings.items()}
         self.process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "signaling.cli", "serve", "--dev"),
+            *(sys.executable, "-m", self.module, "serve", "--dev"),
             cwd=self.folder,
             env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
             stdout=PIPE,
@@ -88,7 +94,8 @@ class Server:
 
     async def ask(self, method: str, path: str, body: Any = None) -> Any:
         """One request of a back end; the body of its answer."""
-        headers = {"Authorization": f"Bearer {token('backend', 'operator')}", "Idempotency-Key": uuid4().hex}
+        bearer = token("backend", "operator", self.ahead_seconds)
+        headers = {"Authorization": f"Bearer {bearer}", "Idempotency-Key": uuid4().hex}
         async with (
             aiohttp.ClientSession() as http,
             http.request(method, self.url + path, json=body, headers=headers) as response,
@@ -106,6 +113,12 @@ class Server:
         policy = {"waiting_room": "nobody", "hard_end": True}
         spec = {"session": session, "length_seconds": 600, "modality": "video", "policy": policy} | spec
         return await self.ask("POST", f"/v1/rooms/{room}/sessions", spec)
+
+    async def reaches(self, session: str, state: str) -> None:
+        """Wait until a session is in a state."""
+        path = f"/v1/sessions/{session}"
+        while (await self.ask("GET", path))["state"] != state:  # noqa: ASYNC110 - it is in another process
+            await asyncio.sleep(0.1)
 
     def workers(self) -> list[int]:
         """Its media worker processes."""

@@ -292,6 +292,28 @@ async def test_after_a_restart_everyone_has_been_absent_since_the_process_was_la
         ]
 
 
+async def test_a_clock_that_was_set_back_between_processes_keeps_nobody_in(tmp_path: Path) -> None:
+    clock = HandClock()
+    async with Kit(tmp_path / "store.db", clock) as kit:
+        await kit.room()
+        await kit.scheduled()
+        await kit.live()
+        joined_ms = clock.ms
+        clock.wait_ms(30 * MINUTE)
+        await kit.sessions.tick()
+    clock.wait_ms(-20 * MINUTE)
+    async with Kit(tmp_path / "store.db", clock) as kit:
+        await kit.sessions.recover()
+        assert {one.absent_ms for one in (await kit.sessions.find("s")).participants} == {clock.ms}
+        clock.wait_ms(90_000)
+        await kit.fire_due()
+        session = await kit.sessions.find("s")
+        assert session.present == ()
+        assert [(one.starts_ms, one.ends_ms) for one in session.segments] == [
+            (joined_ms, joined_ms + 10 * MINUTE)
+        ]
+
+
 async def test_an_urgent_session_without_deadlines_is_found_after_a_restart(tmp_path: Path) -> None:
     clock = HandClock()
     async with Kit(tmp_path / "store.db", clock) as kit:
