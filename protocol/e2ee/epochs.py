@@ -13,7 +13,8 @@ from typing import Annotated
 from msgspec import Meta
 
 from protocol.e2ee import ratchet, signing, xwing
-from protocol.e2ee.errors import BadCommitment, UnreadableSlot, WrongRoom, WrongSender
+from protocol.e2ee.devices import DeviceList, SignedList, verify_list
+from protocol.e2ee.errors import BadCommitment, ListForked, UnreadableSlot, WrongRoom, WrongSender
 from protocol.e2ee.kdf import digest
 from protocol.e2ee.structures import Bytes32, Count, EpochId, Signature, Structure, pack, unpack
 from protocol.e2ee.xwing import Encapsulated
@@ -74,6 +75,8 @@ class EpochHeader(Structure, frozen=True):
     """:func:`ratchet.commitment` of the seed."""
     lists: Annotated[tuple[ListName, ...], Meta(min_length=1, max_length=MAX_ACCOUNTS)]
     """Of every member of the room, sorted by account."""
+    own: SignedList
+    """The sender's own list, so that whoever comes back later can check it without asking."""
     organisation: Bytes32 | None
     """SHA-256 of the public key of the organisation's archive, if the room has one."""
     previous: Before | None
@@ -130,6 +133,17 @@ def make_keys(
 def read_header(packed: bytes) -> EpochHeader:
     """A header without any proof: enough for the server's checks. :exc:`Malformed` if it is none."""
     return unpack(EpochHeader, packed, MAX_HEADER_BYTES)
+
+
+def sender_list(header: EpochHeader) -> DeviceList:
+    """The sender's device list as the header brings it; whose key signed it is for the caller to compare.
+
+    Raises what :func:`~protocol.e2ee.devices.verify_list` raises, and :exc:`ListForked` when it is not the one named.
+    """
+    devices = verify_list(header.own, header.account)
+    if ListName(header.account, devices.number, header.own.digest) not in header.lists:
+        raise ListForked("the list that the header brings is not the one that it names")
+    return devices
 
 
 def check_header(

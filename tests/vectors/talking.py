@@ -37,6 +37,7 @@ def header() -> EpochHeader:
         drawn("epoch", 16),
         ratchet.commitment(drawn("seed")),
         epochs.names_of(names),
+        lists(ACCOUNT)[-1][1],
         digest(xwing.public_key(ORGANISATION)),
         Before(drawn("epoch before", 16), 41),
         Place(1, 12),

@@ -56,6 +56,7 @@ def test_every_slot_opens_to_the_seed() -> None:
     device_key = signing.public_key(bytes.fromhex(case["device_seed"]))
     header = epochs.read_header(keys.header)
     epochs.check_header(keys, header, case["room"], case["account"], case["device"], device_key)
+    assert epochs.sender_list(header).key_of(case["device"]) == device_key
     for each in case["slots"]:
         slot = epochs.find_slot(keys, each["account"], each["device"])
         assert slot is not None
