@@ -138,7 +138,8 @@ def read_header(packed: bytes) -> EpochHeader:
 def sender_list(header: EpochHeader) -> DeviceList:
     """The sender's device list as the header brings it; whose key signed it is for the caller to compare.
 
-    Raises what :func:`~protocol.e2ee.devices.verify_list` raises, and :exc:`ListForked` when it is not the one named.
+    Raises what :func:`~protocol.e2ee.devices.verify_list` raises, and :exc:`ListForked` when it is
+    not the one named.
     """
     devices = verify_list(header.own, header.account)
     if ListName(header.account, devices.number, header.own.digest) not in header.lists:
