@@ -52,6 +52,7 @@ from signaling.audit.origin import acting, origin_of
 from signaling.caller import Caller
 from signaling.door.attendance import Attendance
 from signaling.door.hub import Hub
+from signaling.ids import is_id
 from signaling.rooms import Rooms
 from signaling.services import AppointmentService, MediaService, RatingService, Recorder, SessionService
 from signaling.timebase import Timebase
@@ -273,10 +274,13 @@ class Dispatcher:
 
 
 def _object_of(request: AnyRequest) -> tuple[str, str]:
-    """What a request is about: the kind and the id, as the audit trail names them."""
+    """What a request is about: the kind and the id, as the audit trail names them.
+
+    Whoever is refused may have written anything in the place of an id; only what could be one is recorded.
+    """
     for kind in ("session", "series", "room"):
         if name := getattr(request, kind, None):
-            return kind, name
+            return (kind, name) if is_id(name) else ("", "")
     return "", ""
 
 

@@ -39,6 +39,7 @@ from signaling.http.application import application
 from signaling.http.endpoint import Services
 from signaling.http.health import Health
 from signaling.http.idempotency import KEPT_MS
+from signaling.http.runner import Runner
 from signaling.key_sets import KeySets
 from signaling.media.cut import Cut
 from signaling.media.placement import Placement
@@ -278,7 +279,7 @@ class Node:
             self._settings,
             development_mode=self._development,
         )
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=server.shutdown_seconds / 4)
+        runner = Runner(app, access_log=None, shutdown_timeout=server.shutdown_seconds / 4)
         await runner.setup()
         self._stack.push_async_callback(runner.cleanup)
         site = web.TCPSite(runner, server.host, server.port, ssl_context=self._tls(), reuse_address=True)

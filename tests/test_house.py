@@ -34,7 +34,7 @@ SHELLS = frozenset(
         "signaling/hours": "replies service",
         "signaling/inbox": "preferences service teller",
         "signaling/http": "accounts application around audit development downloading health pages problems "
-        "ratings rooms schedule serving sessions usage webhooks",
+        "ratings rooms runner schedule serving sessions usage webhooks",
         "signaling/media": "cut pool service",
         "signaling/ratings": "service",
         "signaling/schedule": "appointments feeds planning rights service",

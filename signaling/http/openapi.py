@@ -17,7 +17,8 @@ from protocol.reference import field_docs
 from signaling.http.api import ENDPOINTS
 from signaling.http.endpoint import JSON, AnyEndpoint
 from signaling.http.pagination import DEFAULT_LIMIT, MAX_CURSOR_CHARACTERS, MAX_LIMIT
-from signaling.http.schemas import ID_PATTERN, Problem
+from signaling.http.schemas import Problem
+from signaling.ids import ID_PATTERN
 
 _REFERENCE = "#/components/schemas/{name}"
 

@@ -12,10 +12,8 @@ from msgspec import Meta, Struct
 
 from protocol.fields import EndReason, Epoch, Milliseconds, Modality, Offset, SessionState
 from relay.webhooks import DeliveryState
+from signaling.ids import ID_PATTERN
 from signaling.sessions.terms import MAX_CONSENTS, MAX_CUES, CuesTo, WaitingRoomFor
-
-ID_PATTERN = r"^[A-Za-z0-9_~-][A-Za-z0-9_.~-]{0,63}(?![\s\S])"
-"""No dot at the beginning, which would change an address. The end is not `$`, which lets a line feed pass."""
 
 Id: TypeAlias = Annotated[str, Meta(pattern=ID_PATTERN)]
 """An id that a back end may choose."""

@@ -23,9 +23,7 @@ from signaling.http.downloading import download
 from signaling.http.endpoint import AnyEndpoint, Call, Reply, Services
 from signaling.http.idempotency import Attempt, Sent, attempt, sent
 from signaling.http.queries import accepted, parameters
-from signaling.http.schemas import ID_PATTERN
-
-_ID = re.compile(ID_PATTERN)
+from signaling.ids import is_id
 
 
 def route(endpoint: AnyEndpoint, services: Services, access: Access) -> web.RouteDef:
@@ -108,7 +106,7 @@ def _recorded(
 
 def _object_of(path: Mapping[str, str]) -> tuple[str, str]:
     """The innermost thing that an address names, if it names things as they are named."""
-    if not path or not all(map(_ID.match, path.values())):
+    if not path or not all(map(is_id, path.values())):
         return "", ""
     return list(path.items())[-1]
 
@@ -127,7 +125,7 @@ async def _check_back_end(services: Services, caller: Caller, endpoint: AnyEndpo
 
 
 def _checked_id(name: str, value: str) -> str:
-    if not _ID.match(value):
+    if not is_id(value):
         raise ProtocolError(errors.INVALID_FIELD, f"`{name}` in the address is not an id")
     return value
 

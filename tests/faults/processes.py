@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -39,6 +39,8 @@ class Server:
     """What is run as `rapport`."""
     ahead_seconds = 0.0
     """By how much its clock is ahead."""
+    flags: Sequence[str] = ("--dev",)
+    """What it is told."""
 
     def __init__(self, folder: Path, **settings: str) -> None:
         self._settings = {
@@ -61,7 +63,7 @@ class Server:
         """Start the process, and do not wait until it serves."""
         environment = {f"RAPPORT_{name}": value for name, value in self._settings.items()}
         self.process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", self.module, "serve", "--dev"),
+            *(sys.executable, "-m", self.module, "serve", *self.flags),
             cwd=self.folder,
             env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
             stdout=PIPE,

@@ -162,6 +162,8 @@ async def test_reads_and_refusals_are_recorded_with_their_outcome(tmp_path: Path
             await ben.hello(token("ben", "client"))
             assert (await ben.request("session.end", session="unheard-of"))["name"] == "no_such_session"
             assert (await ben.request("room.get", room="secret"))["name"] == "no_such_room"
+            for no_id in ("Jane Doe, 1970", "jane@example.org", ".", "ü"):
+                assert (await ben.request("room.get", room=no_id))["name"] == "no_such_room"
         found = await entries(node)
     noted = [one for one in found if one.action.startswith(("http.", "request."))]
     assert brief(noted) == [
@@ -172,7 +174,9 @@ async def test_reads_and_refusals_are_recorded_with_their_outcome(tmp_path: Path
         ("anna", "http.listRooms", "", "forbidden"),
         ("ben", "request.session.end", "unheard-of", "no_such_session"),
         ("ben", "request.room.get", "secret", "no_such_room"),
+        ("ben", "request.room.get", "", "no_such_room"),
     ]
+    assert (noted[-1].object_kind, noted[-1].count) == ("", 4)
     assert (noted[0].count, noted[0].room, noted[0].object_kind) == (3, "r", "room")
 
 

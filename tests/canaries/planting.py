@@ -1,0 +1,237 @@
+"""Words to plant and to look for, and a server in a process of its own to plant them in."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import re
+import secrets
+import time
+import uuid
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import jwt
+
+from signaling.http.api import ENDPOINTS
+from tests.faults.processes import KEY, SECRET, Server
+from tests.signaling.door_client import MSGPACK, DoorClient, Frame, door_client
+from tests.signaling.nodes import Answer, BackEnd
+from tests.signaling.webhook_kit import Receiver, receiver
+
+SCOPES = "rooms sessions accounts webhooks audit holds usage ratings break_glass"
+WEBHOOK_SECRET = f"canary-webhook-secret-{secrets.token_hex(16)}"
+METRICS_TOKEN = f"canary-metrics-token-{secrets.token_hex(16)}"
+
+NAMES = ("ident-room", "ident-session", "ident-anna", "ident-ben", "ident-ines", "ident-device")
+"""Ids: audit entries and deliveries have them, and logs and metrics do not."""
+
+
+class Canaries:
+    """Words that are planted, each once, so that one that is found tells where it came from."""
+
+    def __init__(self) -> None:
+        self.planted: list[str] = [WEBHOOK_SECRET, METRICS_TOKEN, SECRET]
+
+    def __call__(self, what: str) -> str:
+        """A new word, made of letters, digits and hyphens."""
+        word = f"canary-{what}-{secrets.token_hex(6)}"
+        self.planted.append(word)
+        return word
+
+    def add(self, word: str) -> str:
+        """A word that the server made."""
+        self.planted.append(word)
+        return word
+
+    def found_in(self, where: bytes, *, but: Iterable[str] = ()) -> list[str]:
+        """Those that stand there, in whatever way bytes are usually written."""
+        allowed = tuple(f"canary-{what}-" for what in but)
+        text = where.lower()
+        return [
+            word
+            for word in self.planted
+            if not word.startswith(allowed) and any(form in where or form in text for form in _forms(word))
+        ]
+
+
+def _forms(word: str) -> Iterable[bytes]:
+    """A word as it is, in hexadecimal, and in base64 behind no, one and two bytes."""
+    plain = word.encode()
+    yield plain.lower()
+    yield plain.hex().encode()
+    for before in range(3):
+        coded = base64.b64encode(bytes(before) + plain)
+        # What depends on the bytes around is cut off.
+        yield coded[(0, 2, 3)[before] : len(coded) - 4]
+
+
+def names_in(where: bytes) -> list[str]:
+    """The ids that stand there."""
+    return [name for name in NAMES if name.encode() in where]
+
+
+def bearer(account: str, role: str, *, scope: str = SCOPES, **claims: Any) -> str:
+    """A token with claims that the server does not know, too."""
+    given = {"iss": KEY, "sub": account, "role": role, "exp": time.time() + 600, "scope": scope}
+    return jwt.encode(given | claims, SECRET, algorithm="HS256")
+
+
+class Planted(Server):
+    """A server that says all it can, and what it has said."""
+
+    flags = ()
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        super().__init__(folder, **settings)
+        self.said = b""
+
+    async def start(self) -> None:
+        """Start, and read what it says from the beginning: a pipe that is full would stop it."""
+        await super().start()
+        assert self.process is not None
+        assert self.process.stdout is not None
+        assert self.process.stderr is not None
+        self._reading = [
+            asyncio.create_task(stream.read()) for stream in (self.process.stdout, self.process.stderr)
+        ]
+
+    async def stop(self) -> None:
+        """Stop; everything it has said is known afterwards."""
+        await super().stop()
+        self.said = b"".join(await asyncio.gather(*self._reading))
+
+
+class World:
+    """A server, its receiver of webhooks, its back end, its people, and every error that anybody was told."""
+
+    def __init__(self, server: Planted, there: Receiver, http: aiohttp.ClientSession, word: Canaries) -> None:
+        self.server = server
+        self.there = there
+        self.http = http
+        self.word = word
+        self.api = BackEnd(http, server.url, bearer("backend", "operator", name=word("claim")))
+        self.errors: list[bytes] = []
+        self.asked: set[str] = set()
+        self._stack = AsyncExitStack()
+
+    async def close(self) -> None:
+        """Hang up."""
+        await self._stack.aclose()
+
+    async def call(self, name: str, body: Any = None, *, query: str = "", **path: str) -> Any:
+        """A request of the back end that succeeds, to the operation of that name; its answer."""
+        (endpoint,) = [one for one in ENDPOINTS if one.name == name]
+        address = endpoint.path.format(**path) + query
+        answer = await self.api.ask(endpoint.method, address, body)
+        assert answer.status < 300, (name, answer.text)
+        self.asked.add(name)
+        return answer.json if answer.text and answer.text[0] in "{[" else answer.text
+
+    async def refused(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
+        """A request that may be refused."""
+        answer = await self.api.ask(method, path, body, **headers)
+        self.note(answer)
+        return answer
+
+    def note(self, answer: Answer) -> None:
+        """Keep what a refusal says."""
+        if answer.status >= 400:
+            self.errors.append(answer.text.encode() + repr(dict(answer.headers)).encode())
+
+    async def person(self, account: str, role: str, subprotocol: str = MSGPACK) -> Person:
+        """Someone connected."""
+        url = f"{self.server.connect}?canary={self.word('query')}"
+        headers = {"User-Agent": self.word("agent"), "X-Forwarded-For": self.word("forwarded")}
+        client = await self._stack.enter_async_context(
+            door_client(url, subprotocol, additional_headers=headers)
+        )
+        welcome = await client.hello(
+            bearer(account, role, name=self.word("claim")), f"ident-device-{subprotocol}"
+        )
+        assert welcome["op"] == "welcome", welcome
+        return Person(self, client)
+
+
+class Person:
+    """A connection. ``ok`` is for what succeeds, ``no`` for what is refused."""
+
+    def __init__(self, world: World, client: DoorClient) -> None:
+        self.world = world
+        self.client = client
+
+    async def ok(self, op: str, **fields: Any) -> Any:
+        """A request that succeeds."""
+        reply = await self.client.request(op, **fields)
+        assert reply["op"] == "ok", (op, reply)
+        self.world.asked.add(op)
+        return reply.get("result")
+
+    async def no(self, op: str, **fields: Any) -> Frame:
+        """A request that is refused."""
+        reply = await self.client.request(op, **fields)
+        assert reply["op"] == "error", (op, reply)
+        self.world.errors.append(repr(reply).encode())
+        return reply
+
+    async def event(self, kind: str, **fields: Any) -> Frame:
+        """The next event of a kind that says this."""
+        return await self.client.expect(
+            lambda frame: (
+                frame["op"] == "event"
+                and frame["body"]["kind"] == kind
+                and all(frame["body"].get(name) == value for name, value in fields.items())
+            )
+        )
+
+    async def say(self, text: str, **more: Any) -> int:
+        """A message; its offset."""
+        sent = await self.ok("message.send", room="ident-room", mid=self.mid(), data=text.encode(), **more)
+        return int(sent["offset"])
+
+    def mid(self) -> Any:
+        """An id for something that is sent."""
+        return uuid.uuid4().bytes
+
+
+@asynccontextmanager
+async def planted(folder: Path) -> AsyncIterator[World]:
+    """A world on a server of its own, logging all it can."""
+    word = Canaries()
+    async with receiver() as there, aiohttp.ClientSession() as http:
+        server = Planted(
+            folder,
+            LOG_LEVEL="debug",
+            LIMITS_HELLO_SECONDS="300",  # however slow the machine is
+            LIMITS_PING_SECONDS="600",
+            LIMITS_REQUESTS_BURST="10000",
+            LIMITS_ACCOUNT_REQUESTS_BURST="10000",
+            MEDIA_HOST="127.0.0.1",
+            WEBHOOKS_ENDPOINTS=f"there={there.url},nobody=http://127.0.0.1:9/{word('endpoint')}",
+            WEBHOOKS_SECRETS=f"there={WEBHOOK_SECRET},nobody={WEBHOOK_SECRET}",
+            WEBHOOKS_UNDELIVERED_SECONDS="0.1",
+            WEBHOOKS_RETRY_SECONDS="0.1",
+            REPLIES_TEXT=word("reply"),
+            METRICS_TOKEN=METRICS_TOKEN,
+        )
+        await server.start()
+        world = World(server, there, http, word)
+        try:
+            yield world
+        finally:
+            await world.close()
+            await server.stop()
+
+
+async def raw(url: str, data: bytes) -> bytes:
+    """What comes back for bytes that need not be HTTP, and after which the server closes."""
+    host, port = re.fullmatch(r"http://([^:/]+):(\d+)", url).groups()  # type: ignore[union-attr]  # our own
+    reader, writer = await asyncio.open_connection(host, int(port))
+    try:
+        writer.write(data)
+        return await reader.read()
+    finally:
+        writer.close()
