@@ -114,9 +114,17 @@ class Appointments:
     async def _list(self, caller: Caller, request: SessionList) -> SessionDay:
         span = day_span(request.day, request.zone)
         found = await self._schedule.of_account(caller.account, span, None, MAX_LISTED + 1)
-        shown = [
-            await self._sessions.get(caller, session.id)
-            for session in found[:MAX_LISTED]
-            if caller.claims.room in {None, session.room} and caller.claims.session in {None, session.id}
-        ]
-        return SessionDay(span.from_ms, span.before_ms, tuple(shown), len(found) <= MAX_LISTED)
+        shown = [await self._shown(caller, session) for session in found[:MAX_LISTED]]
+        views = tuple(view for view in shown if view is not None)
+        return SessionDay(span.from_ms, span.before_ms, views, len(found) <= MAX_LISTED)
+
+    async def _shown(self, caller: Caller, session: Session) -> SessionView | None:
+        """The session as the caller sees it; None if the token is for others, or the caller is just gone."""
+        if caller.claims.session not in {None, session.id}:
+            return None
+        try:
+            return await self._sessions.get(caller, session.id)
+        except ProtocolError as error:
+            if error.kind is not errors.NO_SUCH_SESSION:
+                raise
+            return None

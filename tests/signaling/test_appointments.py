@@ -223,6 +223,80 @@ async def test_what_cannot_be_scheduled(node: Node, api: BackEnd, spec: dict[str
         assert answer["name"] == refused
 
 
+@pytest.mark.parametrize(
+    ("times", "refused"),
+    [
+        ({"starts_ms": 1}, "session_times"),
+        ({"starts_ms": noon_ms(500)}, "session_times"),
+        ({"starts_ms": -1}, "invalid_field"),
+        ({"length_seconds": 0}, "invalid_field"),
+        ({"length_seconds": 604_800}, "invalid_field"),
+        ({"length_seconds": 86_400}, "session_times"),
+    ],
+)
+async def test_to_where_a_session_cannot_be_moved(
+    node: Node, api: BackEnd, times: dict[str, int], refused: str
+) -> None:
+    await api.post(
+        "/v1/rooms", {"room": "stays", "members": [{"account": "anna", "role": "therapist"}]}, key="stays"
+    )
+    spec = {"session": "stays", "starts_ms": noon_ms(3), "length_seconds": 600, "modality": "chat"}
+    before = (await api.post("/v1/rooms/stays/sessions", spec, key="stays-1")).json
+    asked = {"starts_ms": noon_ms(4), "length_seconds": 600} | times
+    assert (await api.ask("PATCH", "/v1/sessions/stays", asked)).refusal[1] == refused
+    async with connected(node.url, token("anna", "therapist")) as door:
+        answer = await door.request(
+            "session.move",
+            session="stays",
+            starts_ms=asked["starts_ms"],
+            length_ms=asked["length_seconds"] * 1000,
+        )
+    assert answer["name"] == refused
+    assert (await api.get("/v1/sessions/stays")).json == before
+
+
+async def test_what_is_moved_is_there_and_said_rightly(node: Node, api: BackEnd) -> None:
+    await api.room("right")
+    session = (await api.session("right", starts_ms=noon_ms(3)))["session"]
+    there = f"/v1/sessions/{session}"
+    for path, body, refusal in (
+        ("/v1/sessions/none", {"starts_ms": noon_ms(4)}, (404, "no_such_session")),
+        (there, {}, (400, "invalid_field")),
+        (there, {"starts_ms": noon_ms(4), "modality": "audio"}, (400, "invalid_field")),
+        (there, b"{", (400, "malformed")),
+    ):
+        assert (await api.ask("PATCH", path, body)).refusal == refusal
+    for bearer in (token(room="other"), token(session="other"), token(scope="rooms")):
+        api.bearer = bearer
+        answer = await api.ask("PATCH", there, {"starts_ms": noon_ms(4)})
+        assert answer.refusal == (403, "token_scope")
+    api.bearer = token("anna", "therapist")
+    answer = await api.ask("PATCH", there, {"starts_ms": noon_ms(4)})
+    assert answer.refusal == (403, "forbidden")
+
+
+async def test_a_token_for_one_room_or_session_schedules_nowhere_else(node: Node, api: BackEnd) -> None:
+    for room in ("here", "there"):
+        await api.room(room)
+    session = (await api.session("here", starts_ms=noon_ms(70)))["session"]
+    elsewhere = (await api.session("there", starts_ms=noon_ms(70)))["session"]
+    times = {"starts_ms": noon_ms(71), "length_ms": HOUR_MS}
+    for claims, of_room, of_session in (
+        ({"room": "here"}, "token_scope", "no_such_session"),
+        ({"session": session}, "token_scope", "token_scope"),
+    ):
+        async with connected(node.url, token("anna", "therapist", **claims)) as door:
+            assert (await scheduled(door, "there", noon_ms(70)))["name"] == of_room
+            for op, more in (("move", times), ("cancel", {})):
+                answer = await door.request(f"session.{op}", session=elsewhere, **more)
+                assert answer["name"] == of_session
+            listed = (await door.request("session.list", day=day_of(noon_ms(70)), zone="UTC"))["result"]
+            assert [view["session"] for view in listed["sessions"]] == [session]
+            for day in ("", "2026-02-30", "9999-12-31", "tomorrow"):
+                answer = await door.request("session.list", day=day, zone="UTC")
+                assert answer["name"] == "invalid_field"
+
+
 async def test_a_moved_session_keeps_nothing_of_its_old_time(node: Node, api: BackEnd) -> None:
     await api.room("moved")
     session = (await api.session("moved", starts_ms=now_ms() + 601_500, length_seconds=600))["session"]
