@@ -348,7 +348,7 @@ class Link:
                 caller.account,
                 caller.role,
                 announced(self._shared.limits),
-                inventory.heads(),
+                inventory.heads(self._attendance.holds),
             )
         )
         for room in inventory.gone:

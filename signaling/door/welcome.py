@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from protocol import errors
@@ -42,18 +42,18 @@ class Inventory:
         """Where the room goes on."""
         return self.positions.get(room) or Position(0, 0)
 
-    def heads(self) -> tuple[RoomHead, ...]:
-        """The rooms as ``welcome`` tells of them."""
-        return tuple(
-            RoomHead(
-                one.room,
-                one.log.epoch,
-                one.log.head,
-                cursor.offset if (cursor := self.cursors.get(one.room)) else 0,
-                one.read,
-            )
-            for one in self.memberships
-        )
+    def heads(self, held: Callable[[str], bool]) -> tuple[RoomHead, ...]:
+        """The rooms as ``welcome`` tells of them.
+
+        Of one that is held back nothing is told but what the device has persisted: how fast its log grows is
+        something of what goes on there.
+        """
+        return tuple(self._head(one, held=held(one.room)) for one in self.memberships)
+
+    def _head(self, one: Membership, *, held: bool) -> RoomHead:
+        cursor = self.cursors.get(one.room)
+        persisted = cursor.offset if cursor else 0
+        return RoomHead(one.room, one.log.epoch, persisted if held else one.log.head, persisted, one.read)
 
 
 def close_code(error: ProtocolError) -> CloseCode:

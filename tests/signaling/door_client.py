@@ -26,6 +26,7 @@ class DoorClient:
         self.socket = socket
         self.json = subprotocol == JSON
         self.seen: list[Frame] = []
+        self.welcome: Frame = {}
         self._ids = 0
 
     async def send(self, frame: Frame) -> None:
@@ -59,9 +60,10 @@ class DoorClient:
         ]
 
     async def hello(self, token: str, device: str = "d1", **more: Any) -> Frame:
-        """Say hello; the welcome, or whatever comes instead."""
+        """Say hello; the welcome, or whatever comes instead, which is in ``welcome`` from then on."""
         await self.send({"op": "hello", "token": token, "device": device, **more})
-        return await self.receive()
+        self.welcome = await self.receive()
+        return self.welcome
 
     async def request(self, op: str, **fields: Any) -> Frame:
         """Send a request; its reply."""

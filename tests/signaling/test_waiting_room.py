@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgpack
 import pytest
 
+from config.settings import LimitSettings
 from signaling.node import Node
 from tests.signaling.door_client import DoorClient, Frame, door_client, new_mid
 from tests.signaling.nodes import BackEnd, back_end, running_node, settings, token
@@ -28,6 +31,7 @@ class House:
         self.node = node
         self.api = api
         self._stack = stack
+        self.starts_ms = 0
 
     async def connect(self, account: str, device: str = "d1", role: str | None = None) -> DoorClient:
         """A connection; its raw bytes are in ``raw``, from its very first frame on."""
@@ -45,6 +49,11 @@ class House:
         welcome = await client.hello(token(account, role or ROLES[account]), device)  # type: ignore[arg-type]
         assert welcome["op"] == "welcome"
         return client
+
+    @property
+    def day(self) -> str:
+        """The day on which the session starts, in UTC."""
+        return datetime.fromtimestamp(self.starts_ms / 1000, UTC).date().isoformat()
 
 
 def raw(client: DoorClient) -> list[bytes]:
@@ -65,11 +74,14 @@ def admission(frame: Frame) -> bool:
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
-    async with running_node(settings(tmp_path)) as node, back_end(node) as api, AsyncExitStack() as stack:
+    given = settings(tmp_path, limits=LimitSettings(ping_seconds=0.5, pong_seconds=600.0))
+    async with running_node(given) as node, back_end(node) as api, AsyncExitStack() as stack:
         await api.room("r", **ROLES)
         spec = {"waiting_room": "everyone", "cues_to": "everyone"}
-        await api.session("r", session="s", modality="video", policy=spec)
-        yield House(node, api, stack)
+        house = House(node, api, stack)
+        session = await api.session("r", session="s", modality="video", policy=spec)
+        house.starts_ms = session["starts_ms"]
+        yield house
 
 
 async def a_busy_session(house: House) -> tuple[DoorClient, DoorClient]:
@@ -149,6 +161,38 @@ async def test_nothing_reaches_the_one_who_waits(house: House) -> None:
         offsets = [event["offset"] for event in log]
         assert offsets == list(range(offsets[0], offsets[0] + len(offsets)))
     assert (await ben.message("r", b"hello", session="s"))["op"] == "ok"
+
+
+async def test_whatever_is_sent_to_who_waits_is_on_a_short_list(house: House) -> None:
+    """Not only no names: nothing from which one could tell that anything goes on at all."""
+    anna, dora = await a_busy_session(house)
+    ben = await house.connect("ben")
+    await ben.op("caught_up")
+    assert (await ben.request("inbox.get"))["op"] == "ok"  # from now on its changes are signalled
+    head = (await house.node.store.heads(["r"]))["r"].head
+    await ben.request("session.join", session="s")
+    ben.seen.clear()
+    raw(ben).clear()
+    await be_busy(house, anna, dora)
+    later = await house.connect("ben", "d2")
+    (room,) = later.welcome["rooms"]
+    assert (room["room"], room["head"]) == ("r", 0)
+    for client in (ben, later):
+        await client.op("ping")  # as pings tell how far logs reach
+        day = await client.request("session.list", day=house.day, zone="UTC")
+        (listed,) = day["result"]["sessions"]
+        for shown in (listed, (await client.request("session.get", session="s"))["result"]):
+            assert (shown["state"], shown["modality"], shown["place"]) == ("open", "video", "waiting")
+            assert not {"present", "roles", "waiting", "both_ms", "urgent", "live_ms"} & shown.keys()
+        for frame in [msgpack.unpackb(data) for data in raw(client)]:
+            match frame["op"]:
+                case "signal":
+                    assert frame["body"] == {"kind": "late", "session": "s", "role": "client", "minutes": 3}
+                case "ping":
+                    assert frame.get("heads", {}).get("r", 0) <= head
+                case op:
+                    assert op in {"ok", "welcome"}
+        assert b"canary" not in await everything(client)
 
 
 async def test_nothing_reaches_who_reconnects_while_waiting(house: House) -> None:
