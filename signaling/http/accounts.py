@@ -11,6 +11,7 @@ PAGE = 256
 
 async def revoke(services: Services, call: Call[RevocationSpec]) -> Reply:
     """Bar an account or a device: its connections are closed, and it is out of every session at once."""
+    call.caller.check_unbound()
     account, device = call.path["account"], call.body.device
     reply = Reply(200, RevocationItem(account, device))
     now_ms = services.timebase.now_ms()
@@ -22,6 +23,7 @@ async def revoke(services: Services, call: Call[RevocationSpec]) -> Reply:
 
 async def reinstate(services: Services, call: Call[RevocationSpec]) -> Reply:
     """Undo the revocation of the same account and device."""
+    call.caller.check_unbound()
     account, device = call.path["account"], call.body.device
     reply = Reply(200, RevocationItem(account, device))
     await services.rooms.commit(Reinstate(account, device), *call.keep(reply))

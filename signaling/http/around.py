@@ -16,11 +16,13 @@ from signaling.http.endpoint import Call, Reply, Services
 
 async def get_hours(services: Services, call: Call[None]) -> Reply:
     """The hours of an account, and what they say now."""
+    call.caller.check_unbound()
     return Reply(200, _hours_item(await services.around.hours.view(call.path["account"])))
 
 
 async def set_hours(services: Services, call: Call[HoursSpec]) -> Reply:
     """Replace the hours of an account."""
+    call.caller.check_unbound()
     hours = call.body.hours
     write = kept(call.path["account"], hours)
     reply = Reply(200, _hours_item(view(hours, services.timebase.now_ms())))

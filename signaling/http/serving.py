@@ -34,6 +34,7 @@ def route(endpoint: AnyEndpoint, services: Services, access: Access) -> web.Rout
         caller = Caller.of(await access.verify(bearer(request)))
         with _recorded(services, caller, endpoint, request.match_info) as opened:
             opened.by_break_glass = await _check_back_end(services, caller, endpoint)
+            _check_session(caller, request.match_info)
             return await serve(request, caller)
 
     async def serve(request: web.Request, caller: Caller) -> web.StreamResponse:
@@ -122,6 +123,12 @@ async def _check_back_end(services: Services, caller: Caller, endpoint: AnyEndpo
         if grant is not None and services.timebase.now_ms() < grant.until_ms:
             return True
     raise ProtocolError(errors.TOKEN_SCOPE, f"the token does not have the scope `{endpoint.scope}`")
+
+
+def _check_session(caller: Caller, path: Mapping[str, str]) -> None:
+    """A token for one session reaches what has that session in its address, and nothing else."""
+    if caller.claims.session not in {None, path.get("session")}:
+        raise ProtocolError(errors.TOKEN_SCOPE, "the token is for one session")
 
 
 def _checked_id(name: str, value: str) -> str:

@@ -120,6 +120,15 @@ async def test_a_session_from_its_schedule_to_its_cancellation(api: BackEnd) -> 
     assert (await api.ask("DELETE", "/v1/sessions/s2")).json == cancelled
 
 
+@pytest.mark.parametrize("length_seconds", [0, -600, 7 * 86_400, 2**63, 600.5, "600", None])
+async def test_impossible_lengths_are_refused(api: BackEnd, length_seconds: object) -> None:
+    await api.post("/v1/rooms", {"room": "lengths"})
+    body = {"length_seconds": length_seconds, "modality": "chat"}
+    answer = await api.post("/v1/rooms/lengths/sessions", body)
+    assert answer.refusal == (400, "invalid_field")
+    assert "length_seconds" in answer.json["detail"]
+
+
 @pytest.mark.parametrize(
     ("spec", "problem"),
     [
