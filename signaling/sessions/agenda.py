@@ -19,9 +19,9 @@ RETRY_MOST_MS = 30_000
 class Agenda:
     """The deadlines of the near future, earliest first.
 
-    Holds what :meth:`loaded` and :meth:`put` gave it: a load is bounded by its limit, and a put comes from a
-    commit of this node. ``horizon_ms`` is how far ahead is loaded, and so how long a deadline that another
-    node has set can stay unseen.
+    Holds what is due soon and no more, however many sessions are planned: a load is bounded by its limit,
+    and what is put for later is left to a later load. ``horizon_ms`` is how far ahead is loaded, and so how
+    long a deadline that another node has set can stay unseen.
     """
 
     def __init__(self, horizon_ms: int) -> None:
@@ -30,6 +30,7 @@ class Agenda:
         self._held: set[Deadline] = set()
         self._failures: dict[Deadline, int] = {}
         self._known_before_ms = 0
+        self._near_before_ms = 0  # what is put before this was perhaps not there yet when it was read
 
     @property
     def held(self) -> int:
@@ -41,20 +42,21 @@ class Agenda:
         return now_ms >= self._known_before_ms
 
     def load_before_ms(self, now_ms: int) -> int:
-        """The instant up to which to load, exclusive."""
-        return now_ms + self._horizon_ms
+        """The instant up to which to load, exclusive. The load begins with this."""
+        self._near_before_ms = now_ms + self._horizon_ms
+        return self._near_before_ms
 
     def loaded(self, rows: Sequence[Deadline], before_ms: int, *, complete: bool) -> None:
         """What the store holds before ``before_ms``, earliest first; ``complete`` if no limit cut it."""
         for row in rows:
-            self.put(row)
+            self._add(row)
         # A load that was cut says nothing about what follows its last row, not even at the same instant.
         self._known_before_ms = before_ms if complete else rows[-1].due_ms
 
     def put(self, deadline: Deadline) -> None:
         """A deadline was set."""
-        if deadline not in self._held:
-            self._push(deadline, deadline.due_ms)
+        if deadline.due_ms < self._near_before_ms:
+            self._add(deadline)
 
     def take(self, now_ms: int, limit: int) -> tuple[Deadline, ...]:
         """At most ``limit`` deadlines that are due, in order, no two of the same session.
@@ -86,6 +88,10 @@ class Agenda:
     def wake_ms(self) -> int:
         """When to look again: at the next deadline, or when what lies further ahead has to be loaded."""
         return min(self._heap[0][0], self._known_before_ms) if self._heap else self._known_before_ms
+
+    def _add(self, deadline: Deadline) -> None:
+        if deadline not in self._held:
+            self._push(deadline, deadline.due_ms)
 
     def _push(self, deadline: Deadline, when_ms: int) -> None:
         self._held.add(deadline)

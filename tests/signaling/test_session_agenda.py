@@ -56,6 +56,24 @@ def test_what_a_session_has_due_at_the_same_instant_is_one() -> None:
     assert agenda.held == 0
 
 
+def test_what_is_set_for_later_is_left_to_a_later_load() -> None:
+    agenda = Agenda(HORIZON)
+    agenda.loaded([], agenda.load_before_ms(0), complete=True)
+    agenda.put(due(HORIZON))
+    assert agenda.held == 0
+    assert agenda.wake_ms() == HORIZON
+    assert agenda.stale(HORIZON)
+
+
+def test_what_is_set_while_the_store_is_read_is_not_missed() -> None:
+    agenda = Agenda(HORIZON)
+    before_ms = agenda.load_before_ms(0)
+    agenda.put(due(100))  # committed after the store was read, and before the rows are here
+    agenda.loaded([], before_ms, complete=True)
+    assert agenda.wake_ms() == 100
+    assert agenda.take(100, 10) == (due(100),)
+
+
 def test_loading_again_does_not_double_what_waits() -> None:
     agenda = Agenda(HORIZON)
     agenda.loaded([due(100)], HORIZON, complete=True)
@@ -65,6 +83,7 @@ def test_loading_again_does_not_double_what_waits() -> None:
 
 def test_failures_are_tried_again_after_a_pause_that_grows_even_if_loaded_anew() -> None:
     agenda = Agenda(HORIZON)
+    agenda.load_before_ms(0)
     agenda.put(due(100))
     now, pauses = 100, []
     for _ in range(12):
