@@ -1,6 +1,7 @@
 """Where the browser's modules run for a test: in a page of Chromium, or in Node beside other packages.
 
-Each performs operations of ``scripts/operations.js`` by name; bytes cross as base64.
+Each performs operations of ``scripts/operations.js``: a function by its path, as in ``epoch.findSlot``. Bytes
+cross as base64; what a test has to hold without seeing it, such as a key, stays there under a name.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from tests.chromium import Page
 
@@ -22,7 +23,7 @@ PREPARE = """
 globalThis.ready = (async () => {
   const { answer, operations } = await import("/scripts/operations.js");
   const perform = await operations("/app/e2ee");
-  globalThis.operate = (name, args) => answer(perform, name, args);
+  globalThis.operate = (path, args, holdAs) => answer(perform, path, args, holdAs);
 })()
 """
 
@@ -35,11 +36,17 @@ class Refused(Exception):
         self.kind = kind
 
 
+class Held(NamedTuple):
+    """In place of an argument: what stays there under this name, or a part: ``pair.privateKey``."""
+
+    name: str
+
+
 class Runtime(Protocol):
     """Something that performs operations."""
 
-    async def call(self, name: str, *args: Any) -> Any:
-        """The result of an operation; :exc:`Refused` when it threw."""
+    async def call(self, path: str, *args: Any, hold: str | None = None) -> Any:
+        """The result of an operation, kept there under the name ``hold``; :exc:`Refused` when it threw."""
 
 
 class InChromium:
@@ -52,10 +59,10 @@ class InChromium:
         """Load the modules."""
         await self._page.evaluate(PREPARE)
 
-    async def call(self, name: str, *args: Any) -> Any:
+    async def call(self, path: str, *args: Any, hold: str | None = None) -> Any:
         """See :class:`Runtime`."""
-        script = f"operate({json.dumps(name)}, {json.dumps(_packed(args))})"
-        return _outcome(await self._page.evaluate(script))
+        given = ", ".join(map(json.dumps, (path, _packed(args), hold)))
+        return _outcome(await self._page.evaluate(f"operate({given})"))
 
 
 class InNode:
@@ -66,17 +73,18 @@ class InNode:
         self._side = side
         self._turn = turn
 
-    async def call(self, name: str, *args: Any) -> Any:
+    async def call(self, path: str, *args: Any, hold: str | None = None) -> Any:
         """See :class:`Runtime`."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
+        line = json.dumps([self._side, path, _packed(args), hold]).encode() + b"\n"
         async with self._turn:
-            self._process.stdin.write(json.dumps([self._side, name, _packed(args)]).encode() + b"\n")
+            self._process.stdin.write(line)
             await self._process.stdin.drain()
-            line = await self._process.stdout.readline()
-        if not line:
+            answer = await self._process.stdout.readline()
+        if not answer:
             raise AssertionError("Node ended; are its packages installed? `make test` does that")
-        return _outcome(line)
+        return _outcome(answer)
 
 
 @contextlib.asynccontextmanager
@@ -104,6 +112,8 @@ def _packed(args: Any) -> str:
 
 def _with_base64(value: Any) -> Any:
     match value:
+        case Held(name):
+            return {"$held": name}
         case bytes():
             return {"$bytes": base64.b64encode(value).decode()}
         case dict():

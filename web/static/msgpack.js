@@ -27,7 +27,7 @@ export function decode(bytes) {
   } catch (error) {
     // RangeError: a length that points past the end. TypeError: text that is not UTF-8.
     if (!(error instanceof RangeError || error instanceof TypeError)) throw error;
-    throw new MsgpackError(error.message);
+    throw new MsgpackError(error.message, { cause: error });
   }
   throw new MsgpackError("there are bytes after the value");
 }
@@ -161,7 +161,7 @@ class Reader {
   }
 
   slice(length) {
-    if (this.position + length > this.bytes.length) throw new MsgpackError("the bytes end within a value");
+    if (this.position + length > this.bytes.length) throw new RangeError("the bytes end within a value");
     this.position += length;
     return this.bytes.subarray(this.position - length, this.position);
   }

@@ -1,70 +1,60 @@
 /**
- * What tests ask of the modules in `web/static/e2ee`, in the browser and in Node alike: functions by name, whose
- * arguments and results are JSON, with bytes as `{"$bytes": base64}`.
+ * What tests ask of the modules in `web/static/e2ee`, in the browser and in Node alike: any function, named
+ * as `module.function`, whose arguments and results are JSON, with bytes as `{"$bytes": base64}`.
  *
- * Keys that cannot be told stay here, under the names that the tests give them.
+ * What cannot be told, such as keys, stays here under a name that the test gives it. An argument
+ * `{"$held": name}` is it again, or a part: `{"$held": "pair.privateKey"}`. Held from the start are `kem` and
+ * `modules`.
  */
 
-const held = new Map();
+const MODULES = [
+  "archive", "argon2", "attachments", "blake2b", "content", "epoch", "forms", "hpke", "identity", "kdf",
+  "keccak", "message", "padding", "prekeys", "ratchet", "signing", "structures", "xwing",
+];
 
-/** `perform(name, args)` over the modules at `base`, with another KEM than theirs if one is given. */
+/** `perform(path, args, holdAs)` over the modules at `base`, with another KEM than theirs if one is given. */
 export async function operations(base, otherKem = null) {
-  const load = (name) => import(`${base}/${name}.js`);
-  const [keccak, { xwing }, hpke, kdf, signing] = await Promise.all(
-    ["keccak", "xwing", "hpke", "kdf", "signing"].map(load),
-  );
-  const kem = otherKem ?? xwing;
-  const all = {
-    sha3_256: keccak.sha3_256,
-    shake256: keccak.shake256,
-
-    async kemGenerate(name) {
-      return hold(name, await kem.generate());
-    },
-    async kemFromSeed(name, seed) {
-      return hold(name, await kem.fromSeed(seed));
-    },
-    kemEncapsulate: (publicKey) => kem.encapsulate(publicKey),
-    kemDecapsulate: (name, enc) => kem.decapsulate(held.get(name).privateKey, enc),
-    hpkeSeal: (publicKey, info, plaintext) => hpke.seal(kem, publicKey, info, plaintext),
-    hpkeOpen: (name, info, message) => hpke.open(kem, held.get(name).privateKey, info, message),
-
-    hkdf: async (salt, ikm, info, length) =>
-      kdf.expand(await kdf.secretKey(await kdf.extract(salt, ikm)), info, length),
-
-    async signingGenerate(name) {
-      return hold(name, await signing.generate());
-    },
-    async signingFromSeed(name, seed) {
-      return hold(name, await signing.fromSeed(seed));
-    },
-    sign: (name, label, body) => signing.sign(held.get(name).privateKey, label, body),
-    verify: signing.verify,
+  const loaded = await Promise.all(MODULES.map((name) => import(`${base}/${name}.js`)));
+  const all = Object.fromEntries(MODULES.map((name, i) => [name, loaded[i]]));
+  const held = { kem: otherKem ?? all.xwing.xwing, modules: all };
+  Object.assign(all, { kem: held.kem, shown: (value) => value });
+  return async (path, args, holdAs) => {
+    const given = JSON.parse(args, (_, value) => revived(value, held));
+    const result = await gathered(at(all, path)(...given));
+    if (holdAs !== null) held[holdAs] = result;
+    return result;
   };
-  return (name, args) => all[name](...args);
 }
 
 /** The JSON of an operation's outcome: `{value}`, or `{error, kind}` when it threw. */
-export async function answer(perform, name, args) {
+export async function answer(perform, path, args, holdAs) {
   try {
-    return JSON.stringify({ value: await perform(name, JSON.parse(args, revive)) }, replace);
+    return JSON.stringify({ value: await perform(path, args, holdAs) }, replaced);
   } catch (error) {
-    return JSON.stringify({ error: `${error.name}: ${error.message}\n${error.stack}`, kind: error.kind ?? null });
+    const { name, message, stack, kind = null } = error;
+    return JSON.stringify({ error: `${name}: ${message}\n${stack}`, kind });
   }
 }
 
-function hold(name, pair) {
-  held.set(name, pair);
-  return pair.publicKey;
+/** A stream of bytes becomes a list. */
+async function gathered(result) {
+  if (result?.[Symbol.asyncIterator] === undefined) return result;
+  const pieces = [];
+  for await (const piece of result) pieces.push(piece);
+  return pieces;
 }
 
-function revive(_, value) {
-  return typeof value?.$bytes === "string"
-    ? Uint8Array.from(atob(value.$bytes), (character) => character.charCodeAt(0))
-    : value;
+function at(root, path) {
+  return path.split(".").reduce((value, name) => value[name], root);
 }
 
-function replace(_, value) {
+export function revived(value, held = {}) {
+  if (typeof value?.$held === "string") return at(held, value.$held);
+  if (typeof value?.$bytes !== "string") return value;
+  return Uint8Array.from(atob(value.$bytes), (character) => character.charCodeAt(0));
+}
+
+function replaced(_, value) {
   if (!(value instanceof Uint8Array)) return value;
   return { $bytes: btoa(Array.from(value, (byte) => String.fromCharCode(byte)).join("")) };
 }

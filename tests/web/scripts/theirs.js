@@ -2,6 +2,7 @@
 
 import { Aes256Gcm, CipherSuite, HkdfSha256 } from "@hpke/core";
 import { XWing } from "@hpke/hybridkem-x-wing";
+import { argon2id } from "@noble/hashes/argon2";
 
 const suite = new CipherSuite({ kem: new XWing(), kdf: new HkdfSha256(), aead: new Aes256Gcm() });
 const pairs = new Map();
@@ -19,9 +20,12 @@ export const theirs = {
   },
   async hpkeOpen(name, info, { enc, sealed }) {
     const recipientKey = pairs.get(name).privateKey;
-    const recipient = await suite.createRecipientContext({ recipientKey, enc: exact(enc), info: exact(info) });
+    const around = { recipientKey, enc: exact(enc), info: exact(info) };
+    const recipient = await suite.createRecipientContext(around);
     return new Uint8Array(await recipient.open(exact(sealed)));
   },
+  argon2id: (passphrase, salt, { passes, memoryKib, lanes, length }) =>
+    argon2id(passphrase, salt, { t: passes, m: memoryKib, p: lanes, dkLen: length }),
 };
 
 /** The bytes in a buffer of just their length. */

@@ -17,7 +17,8 @@ const EMPTY = new Uint8Array(0);
 export async function seal(kem, publicKey, info, plaintext) {
   const { shared, enc } = await kem.encapsulate(publicKey);
   const { key, iv } = await schedule(kem, shared, info, "encrypt");
-  return { enc, sealed: new Uint8Array(await crypto.subtle.encrypt({ name: "AES-GCM", iv }, key, plaintext)) };
+  const sealed = await crypto.subtle.encrypt({ name: "AES-GCM", iv }, key, plaintext);
+  return { enc, sealed: new Uint8Array(sealed) };
 }
 
 /** What `seal` was given; throws E2eeError `unreadable_slot` if the key, `info` or a byte differ. */
