@@ -426,6 +426,6 @@ class Histories(RuleBasedStateMachine):
         assert from_row(to_row(self.session, 7)) == self.session
 
 
-# Three times as many as of other properties: `HYPOTHESIS_PROFILE=thorough` makes thousands of it.
-Histories.TestCase.settings = settings(max_examples=3 * settings().max_examples, stateful_step_count=50)
+# `HYPOTHESIS_PROFILE=thorough` makes thousands of it.
+Histories.TestCase.settings = settings(max_examples=max(300, settings().max_examples), stateful_step_count=50)
 TestHistories = Histories.TestCase
