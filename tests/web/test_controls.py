@@ -9,7 +9,7 @@ import pytest
 from tests.chromium import Chromium, Page
 from tests.web.scripted import ScriptedServer
 from tests.web.test_pages import at_the_page, come_in, reads
-from tests.web.therapy import MINUTE, now_ms
+from tests.web.therapy import MINUTE, now_ms, therapy
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")  # where the shared browser lives
 
@@ -74,7 +74,7 @@ async def test_an_extension_tells_the_new_end_and_what_it_runs_into(
         await page.until("/^4[45]:[0-5][0-9] left$/.test(document.getElementById('clock').textContent)")
 
 
-async def test_an_extension_without_a_reply_is_sent_again_under_the_same_key(
+async def test_an_extension_that_was_cut_off_is_sent_again_under_the_same_key(
     browser: Chromium, server: ScriptedServer
 ) -> None:
     async with at_the_page(browser, server, role="therapist") as (page, scripted):
@@ -85,11 +85,28 @@ async def test_an_extension_without_a_reply_is_sent_again_under_the_same_key(
         scripted.silent.clear()
         assert scripted.peer is not None
         scripted.peer.cut()
-        await reads(page, "#notice", "The connection broke while the session was being extended.")
-        await scripted.request("session.join", 2)
+        assert (await scripted.request("session.extend", 2))["mid"] == first["mid"]
+        await reads(page, "#news", "The session now ends at")
+
+
+async def test_an_extension_without_a_reply_can_be_made_sure_of(
+    browser: Chromium, server: ScriptedServer
+) -> None:
+    impatient = """const real = setTimeout;
+        globalThis.setTimeout = (work, wait, ...rest) => real(work, wait === 15000 ? 300 : wait, ...rest);"""
+    async with therapy(server, role="therapist") as scripted:
+        page = await browser.page(before_load=impatient)
+        await page.go(scripted.link)
+        await come_in(page)
+        scripted.silent.add("session.extend")
+        await choose(page, "time", "extend 5")
+        first = await scripted.request("session.extend")
+        await reads(page, "#notice", "No answer came when the session was being extended.")
+        scripted.silent.clear()
         await page.click("#remedy")
         assert (await scripted.request("session.extend", 2))["mid"] == first["mid"]
         await reads(page, "#news", "The session now ends at")
+        await page.close()
 
 
 async def test_an_urgent_session_is_kept_open_and_let_go(browser: Chromium, server: ScriptedServer) -> None:

@@ -13,6 +13,13 @@ from tests.web.scripted import Frame, Peer, ScriptedServer
 MEMBERS = [{"account": "theo", "role": "therapist"}, {"account": "clara", "role": "client"}]
 MINUTE = 60_000
 
+HELD_DEVICES = """
+const opened = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+const asked = new Promise((resolve) => { globalThis.answerDevices = resolve; });
+navigator.mediaDevices.getUserMedia = (wanted) => asked.then(() => opened(wanted));
+"""
+"""In the page: nobody answers the browser's question for camera and microphone until ``answerDevices()``."""
+
 
 def now_ms() -> int:
     """The server's time; the pages must not care what it is."""
@@ -52,6 +59,7 @@ class Therapy:
             "present": [],
             "roles": {member["account"]: member["role"] for member in MEMBERS},
         }
+        self.token = "secret"
         self.silent: set[str] = set()
         """Requests that are carried out, and not answered."""
         self.waits = False
@@ -67,7 +75,7 @@ class Therapy:
     @property
     def link(self) -> str:
         """The address of the person's page."""
-        return f"{self._server.url}/app/{self.role}.html#token=secret&session=s1"
+        return f"{self._server.url}/app/{self.role}.html#token={self.token}&session=s1"
 
     async def serve(self) -> None:
         """Take in one WebSocket after the other and answer it."""
@@ -103,6 +111,11 @@ class Therapy:
         """Answer what was asked of this kind so far, and from now on."""
         assert self.peer is not None
         self.held.remove(op)
+        await self.answer(op)
+
+    async def answer(self, op: str) -> None:
+        """Answer what was asked of this kind so far; whatever was answered before settles nothing."""
+        assert self.peer is not None
         for frame in self.asked(op):
             await self._reply(self.peer, frame)
 
@@ -127,7 +140,17 @@ class Therapy:
     async def countdown(self, **changes: Any) -> None:
         """The session's clock or roster changed."""
         self.view.update(changes)
-        names = ("session", "state", "modality", "agreed_end_ms", "cap_ms", "present", "urgent", "proposal")
+        names = (
+            "session",
+            "state",
+            "modality",
+            "agreed_end_ms",
+            "cap_ms",
+            "present",
+            "roles",
+            "urgent",
+            "proposal",
+        )
         known = {name: self.view[name] for name in names if name in self.view}
         await self.signal({"kind": "countdown", "server_now_ms": now_ms(), **known})
 
@@ -176,6 +199,8 @@ class Therapy:
             case "session.extend":
                 self._change(frame)
                 return {"of": "session.extend", "view": self.shown()}
+            case "session.rate":
+                return None
             case "room.get":
                 return {"of": "room.get", "room": "r1", "epoch": 1, "head": 0, "lowest": 0} | {
                     "members": MEMBERS

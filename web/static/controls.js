@@ -5,11 +5,14 @@
  * It asks, sends the request, and shows who waits and what is proposed. Coming and going is left to the page.
  */
 
-import { ConnectionLost, NoReply } from "./connection.js";
+import { NoReply } from "./connection.js";
 import * as panels from "./panels.js";
 import { LinkJudge } from "./quality.js";
 import { uuid7 } from "./uuid.js";
 import * as words from "./words.js";
+
+/** Who may change how people talk, or propose to. */
+export const TALKING = ["therapist", "client"];
 
 const UNSAID = { present: [], roles: {}, both_ms: 0, urgent: false, proposal: null };
 
@@ -28,6 +31,7 @@ export class Controls {
   #page;
   #judge = new LinkJudge();
   #linkIsWeak = false; // and the person has not said what to do about it
+  #saidLate = false; // on this page
 
   /** By `data-action`: what the buttons do. */
   actions = {
@@ -42,8 +46,8 @@ export class Controls {
   };
 
   /**
-   * `page` has `role`, `account()`, `session()`, `others()`, `name(account)`, `request(op, fields)`,
-   * `adopt(session)`, `announce(text)`, `news(text)` and `complain(words, label, action)`.
+   * `page` has `people`, `session()`, `adopt(session)`, `announce(text)`, `news(text)`,
+   * `complain(words, label, action)`, and `request(op, fields)`, which waits for the connection if need be.
    */
   constructor(page) {
     this.#page = page;
@@ -53,7 +57,7 @@ export class Controls {
   render() {
     const session = this.#page.session();
     const inside = session.place === "inside";
-    panels.showWaiting(inside ? this.#waiting() : [], this.#page.role);
+    panels.showWaiting(inside ? this.#waiting() : [], (account) => this.#page.people.name(account));
     panels.showOffer(inside ? this.#offer(session) : null);
   }
 
@@ -61,7 +65,8 @@ export class Controls {
   waitingChanged(waiting) {
     const known = this.#waiting().map(({ account }) => account);
     const knocks = waiting.filter(({ account, silent }) => !silent && !known.includes(account));
-    if (knocks.length > 0) this.#page.announce(words.waitersWords(knocks, this.#page.role));
+    if (knocks.length === 0) return;
+    this.#page.announce(words.waitersWords(knocks.map(({ account }) => this.#page.people.name(account))));
   }
 
   /** Look at the statistics of the link: if it is too weak for the picture, say so, once. */
@@ -70,7 +75,7 @@ export class Controls {
     if (session?.modality !== "video" || report === null) {
       this.#judge.reset();
       this.#linkIsWeak = false;
-    } else if (this.#judge.judge(report)) {
+    } else if (this.#judge.judge(report) && TALKING.includes(this.#page.people.reader)) {
       this.#linkIsWeak = true;
       this.render();
     }
@@ -81,9 +86,11 @@ export class Controls {
   }
 
   #offer({ proposal, modality }) {
+    const { people } = this.#page;
+    if (!TALKING.includes(people.reader)) return null;
     if (proposal) {
-      const own = proposal.account === this.#page.account();
-      return words.proposalWords(proposal.modality, modality, own ? null : this.#page.name(proposal.account));
+      const own = proposal.account === people.account;
+      return words.proposalWords(proposal.modality, modality, own ? null : people.name(proposal.account));
     }
     return this.#linkIsWeak && modality === "video" ? words.weakLinkWords() : null;
   }
@@ -116,21 +123,22 @@ export class Controls {
 
   async #time() {
     const session = this.#page.session();
-    const answer = await panels.askAboutTime(session, this.#page.others(), this.#page.role);
+    const { people } = this.#page;
+    const answer = await panels.askAboutTime(session, people.others(), (account) => people.name(account));
     const [what, detail] = answer.split(" ");
     if (what === "extend") await this.#extend(Number(detail), uuid7());
     else if (what === "urgent") await this.#request("session.urgent", { active: !session.urgent });
     else if (what === "back") await this.#request("session.send_back", { account: detail });
   }
 
-  /** Make the session longer; when no reply came, the same again with the same `mid` does it once. */
+  /** Make the session longer; when no reply comes, the same again with the same `mid` does it once. */
   async #extend(minutes, mid) {
     try {
       const { view, overlaps_ms } = await this.#page.request("session.extend", { minutes, mid });
       this.#page.adopt(view);
       this.#page.news(words.extendedWords(view, overlaps_ms));
     } catch (error) {
-      if (!(error instanceof ConnectionLost || error instanceof NoReply)) throw error;
+      if (!(error instanceof NoReply)) throw error;
       this.#page.complain(words.unsureWords(), "Make sure", () => {
         this.#page.complain(null);
         return this.#extend(minutes, mid);
@@ -140,6 +148,16 @@ export class Controls {
 
   async #late() {
     const answer = await panels.ask("lateness");
-    if (answer !== "") await this.#request("session.late", { minutes: Number(answer) });
+    if (answer === "") return;
+    const minutes = Number(answer);
+    this.#saidLate = true;
+    await this.#request("session.late", { minutes });
+  }
+
+  /** What the server tells of lateness, with `own` for what the reader has said. It names roles, nobody else. */
+  lateness(late) {
+    const { people } = this.#page;
+    const own = (role) => role === people.reader && (this.#saidLate || !people.isOneOfSeveral);
+    return (late ?? []).map((one) => ({ ...one, own: own(one.role) }));
   }
 }

@@ -15,7 +15,8 @@ export class Devices {
   problems = { audio: null, video: null }; // names of the browser's errors
   #onChange;
   #off = new Set(); // kinds that the person switched off: nothing but the person switches them on again
-  #life = 0; // counts up when everything is let go of: what was asked for before is not wanted any more
+  #opening = Promise.resolve();
+  #wanted = new Set(); // kinds that are to be open, or opened: what comes for another one is let go of
 
   /** `onChange(kind, track)` follows every track that comes or goes. */
   constructor(onChange) {
@@ -23,8 +24,14 @@ export class Devices {
   }
 
   /** Open these kinds: together, so that the browser asks once, then one by one if that failed. */
-  async open(kinds) {
-    const missing = kinds.filter((kind) => this.tracks[kind] === null && !this.#off.has(kind));
+  open(kinds) {
+    for (const kind of kinds) this.#wanted.add(kind);
+    this.#opening = this.#opening.then(() => this.#open(kinds)).catch(reportError);
+    return this.#opening; // one question at a time: the next one may not be needed any more
+  }
+
+  async #open(kinds) {
+    const missing = kinds.filter((kind) => this.tracks[kind] === null && this.#isWanted(kind));
     if (missing.length === 0 || (await this.#ask(missing))) return;
     if (missing.length > 1) for (const kind of missing) await this.#ask([kind]);
   }
@@ -45,28 +52,35 @@ export class Devices {
 
   /** Let go of all but these kinds, until they are opened again. */
   keep(kinds) {
-    for (const kind of Object.keys(this.tracks)) if (!kinds.includes(kind)) this.#drop(kind);
+    for (const kind of Object.keys(this.tracks)) {
+      if (kinds.includes(kind)) continue;
+      this.#wanted.delete(kind);
+      this.#drop(kind);
+    }
   }
 
   /** Let go of everything. */
   close() {
-    this.#life += 1;
-    for (const kind of Object.keys(this.tracks)) this.#drop(kind);
+    this.keep([]);
   }
 
   async #ask(kinds) {
-    const life = this.#life;
     try {
       // Without https there is no `mediaDevices` at all.
       if (!navigator.mediaDevices) throw new DOMException("not a secure page", "SecurityError");
       const wanted = Object.fromEntries(kinds.map((kind) => [kind, CONSTRAINTS[kind]]));
       const stream = await navigator.mediaDevices.getUserMedia(wanted);
-      for (const track of stream.getTracks()) life === this.#life ? this.#take(track) : track.stop();
+      for (const track of stream.getTracks()) this.#isWanted(track.kind) ? this.#take(track) : track.stop();
       return true;
     } catch (error) {
       for (const kind of kinds) this.problems[kind] = error.name;
       return false;
     }
+  }
+
+  /** Much can change while the browser asks the person: a device that is not to be on any more stays off. */
+  #isWanted(kind) {
+    return this.#wanted.has(kind) && !this.#off.has(kind);
   }
 
   #take(track) {

@@ -16,6 +16,8 @@ start.addEventListener("click", async () => {
   start.disabled = false;
 });
 
+start.disabled = false; // in the page's own text it is, so that no press is lost on the way here
+
 /** `{therapist, client}`: the addresses of the two pages. */
 async function makeSession() {
   const response = await fetch("/dev/session", { method: "POST" });

@@ -116,11 +116,25 @@ const room = `
     </div>
   </section>`;
 
+const SCORES = ["Very bad", "Bad", "Fair", "Good", "Very good"]
+  .map((name, i) => `<label><input type="radio" name="score" value="${i + 1}" required>${name}</label>`)
+  .join("");
+
 const farewell = `
   <section id="farewell" class="farewell" aria-labelledby="farewell-title" hidden>
     <h1 id="farewell-title" tabindex="-1"></h1>
     <p id="farewell-text"></p>
     <button type="button" class="secondary" id="again" data-action="again" hidden></button>
+    <form id="rating" class="rating" hidden>
+      <fieldset>
+        <legend>How was this session for you?</legend>
+        <div class="scores">${SCORES}</div>
+      </fieldset>
+      <label class="tick"><input type="checkbox" name="technical">There was a technical problem</label>
+      <p class="privacy">Your answer goes to the people who run this service. Nobody in the session is told.</p>
+      <button type="submit" class="primary">Send</button>
+    </form>
+    <p id="rated" role="status" hidden></p>
   </section>`;
 
 export const LAYOUT = `

@@ -20,18 +20,21 @@ export function closeDialogs() {
   for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close("");
 }
 
-/** Everyone who waits, with the buttons that let them in or turn them away. */
-export function showWaiting(waiting, reader) {
+/** Everyone who waits, by `name(account)`, with the buttons that let them in or turn them away. */
+export function showWaiting(waiting, name) {
   byId("knock").hidden = waiting.length === 0;
   byId("admit-all").hidden = waiting.length < 2;
-  fill(byId("waiters"), waiting, ({ account }) => account, (waiter) => {
-    const who = words.personWords(reader, waiter.role);
+  const contents = (waiter) => {
+    const { account } = waiter;
+    const who = name(account);
     return [
-      text(words.waiterWords(waiter, reader)),
-      button("admit", "Let in", `Let in: ${who}`, { account: waiter.account }, "primary"),
-      button("deny", "Not now", `Not now: ${who}`, { account: waiter.account }, "secondary"),
+      text(words.waiterWords(who, waiter)),
+      button("admit", "Let in", `Let in: ${who}`, { account }, "primary"),
+      button("deny", "Not now", `Not now: ${who}`, { account }, "secondary"),
     ];
-  });
+  };
+  // Whoever gets another name, because one more of their kind came, gets another line.
+  fill(byId("waiters"), waiting, ({ account }) => `${account} ${name(account)}`, contents);
 }
 
 /** A proposal with its answers, or null. */
@@ -73,8 +76,8 @@ export function askHowToTalk(current) {
   return ask("talking");
 }
 
-/** Ask a therapist what to change: "extend 10", "urgent", "back <account>", or "". */
-export function askAboutTime(session, others, reader) {
+/** Ask a therapist what to change: "extend 10", "urgent", "back <account>", or ""; `name(account)` is known. */
+export function askAboutTime(session, others, name) {
   setText(byId("standing"), words.standingWords(session));
   const [reason, label] = session.urgent
     ? ["The session is kept open and does not end by itself.", "Let it end again"]
@@ -83,12 +86,35 @@ export function askAboutTime(session, others, reader) {
   setText(byId("urgent"), label);
   const guests = others.filter((account) => session.roles?.[account] !== "therapist");
   byId("people-inside").hidden = guests.length === 0;
-  fill(byId("inside"), guests, (account) => account, (account) => {
-    const who = words.personWords(reader, session.roles?.[account]);
+  fill(byId("inside"), guests, (account) => `${account} ${name(account)}`, (account) => {
+    const who = name(account);
     const back = button("", "To the waiting room", `To the waiting room: ${who}`, {}, "secondary");
     return [text(who), Object.assign(back, { type: "submit", value: `back ${account}` })];
   });
   return ask("timing");
+}
+
+/** Ask how the session was, once. `answered({score, technical})` gives a promise that is kept when it is sent. */
+export function showRating(answered) {
+  const form = byId("rating");
+  form.hidden = false;
+  form.onsubmit = async (event) => {
+    event.preventDefault();
+    const { score, technical } = Object.fromEntries(new FormData(form));
+    const send = form.querySelector("[type=submit]");
+    send.disabled = true;
+    const sent = await answered({ score: Number(score), technical: technical === "on" });
+    send.disabled = false;
+    if (!sent) return;
+    form.hidden = true;
+    byId("rated").hidden = false;
+    setText(byId("rated"), words.ratedWords());
+  };
+}
+
+/** Nobody is asked how it was, or not any more. */
+export function hideRating() {
+  byId("rating").hidden = byId("rated").hidden = true;
 }
 
 /** Bring a list in line with `items` without touching what stays, so that the focus stays too. */

@@ -19,6 +19,7 @@ export class Studio {
   #devices = new Devices((kind, track) => this.#deviceChanged(kind, track));
   #call;
   #modality = "chat";
+  #looksOn = false;
   #people = new Map(); // account -> MediaStream
   #states = new Map(); // account -> {microphone, camera}
   #stopMeter = null;
@@ -57,7 +58,7 @@ export class Studio {
    */
   async open(modality) {
     this.#modality = modality;
-    const kinds = KINDS[modality];
+    const kinds = this.#looksOn ? [] : KINDS[modality];
     this.#devices.keep(kinds);
     await this.#devices.open(kinds);
     this.#showSelf();
@@ -68,6 +69,13 @@ export class Studio {
       this.#page.complain(null);
       return this.open(modality);
     });
+  }
+
+  /** Only look on from now: nothing of one's own is sent. */
+  lookOn() {
+    this.#looksOn = true;
+    this.#devices.close();
+    this.#showSelf();
   }
 
   /** Be in the call, with what this modality has; a call that is under way already is looked after. */

@@ -28,6 +28,8 @@ export const ERRORS = {
   not_observable: ["Not everyone has agreed to being observed.", "Try again later."],
   no_such_proposal: ["This was taken back or changed meanwhile.", "Look at how it is now."],
   too_many_changes: ["Too much has changed in this session already.", "Please go on as it is now."],
+  already_rated: ["Your answer was sent before.", "The first one counts."],
+  not_a_participant: ["Only those who were in the session are asked.", "You need not do anything."],
   session_full: ["Everyone who may be in this session is already here.", SUPPORT],
   media_unavailable: ["Sound and picture are not available at this moment.", "We keep trying."],
   too_large: ["This message is too long.", "Please send it in two parts."],
@@ -59,6 +61,11 @@ export function closedWords({ code, error }) {
 export function turnedAwayWords(error) {
   const { text, advice } = errorWords(error);
   return { title: text.replace(/\.$/, ""), text: advice };
+}
+
+/** The link runs out before the session does, at an instant that is given as words. */
+export function linkEndsWords(time) {
+  return { text: `This link runs out at ${time}.`, advice: "Ask for a new link, and open it in this window." };
 }
 
 /** The page was opened without what a link carries. */

@@ -77,6 +77,12 @@ export class View {
     byId("say-late").hidden = !sayLate;
   }
 
+  /** What the reader takes part in: "all", "guest" for all but the messages, "observer" for looking on. */
+  part(part) {
+    document.body.dataset.part = part;
+  }
+
+  /** What is said in the end; `again` is the label of the way back, if there is one. */
   farewell({ title, text, again = "" }) {
     setText(byId("farewell-title"), title);
     setText(byId("farewell-text"), text);

@@ -24,33 +24,37 @@ export function timeOfDay(instant) {
 
 // --- People ----------------------------------------------------------------------------------------------
 
-const GUESTS = { interpreter: "The interpreter", observer: "The observer" };
+const ROLES = { therapist: "therapist", client: "client", interpreter: "interpreter", observer: "observer" };
 
-/** How the reader of `role`'s page would call a person of another role. */
-export function personWords(reader, role) {
-  if (role === THERAPIST) return reader === "client" ? "Your therapist" : "The therapist";
-  if (role === "client") return reader === THERAPIST ? "Your client" : "The client";
-  return GUESTS[role] ?? "A guest";
+/** What `reader` calls a person of another role; with their `number` where several have it, 0 if none does. */
+export function personWords(reader, role, number = 0) {
+  const name = ROLES[role] ?? "guest";
+  if (number > 0) return `${capitalised(name)} ${number}`;
+  if (role === THERAPIST && reader === "client") return "Your therapist";
+  if (role === "client" && reader === THERAPIST) return "Your client";
+  if (role === "client" && reader === "client") return "The other client";
+  return role in ROLES ? `The ${name}` : "A guest";
 }
 
 /** Whom the reader is waiting for. */
 export function otherWords(reader) {
-  return reader === THERAPIST ? "your client" : "your therapist";
+  if (reader === THERAPIST) return "your client";
+  return reader === "client" ? "your therapist" : "the therapist";
 }
 
-/** "Your client and the interpreter", of several roles. */
-export function peopleWords(reader, roles) {
-  const names = roles.map((role) => personWords(reader, role));
+/** "Your client and the interpreter", of several names. */
+export function peopleWords(names) {
   return list.format(names.map((name, i) => (i === 0 ? name : lowered(name))));
 }
 
 // --- The lobby and the waiting room ----------------------------------------------------------------------
 
 /**
- * The lobby, as `{title, when, before, join}`; `session` is null until known, `someone` is who is there, and
- * `knock` how the door stands for the reader: null, "waiting", "sent_back" or "denied".
+ * The lobby, as `{title, when, before, join}`; `session` is null until known, `inside` and `waiting` are the
+ * names of who is there, and `knock` is how the door stands for the reader: null, "waiting", "sent_back" or
+ * "denied".
  */
-export function lobbyWords(session, now, reader, someone, knock = null) {
+export function lobbyWords(session, now, reader, { inside = [], waiting = [], knock = null } = {}) {
   if (session === null) return { title: "Welcome", when: "One moment, please…", before: "", join: JOIN };
   const hours = hour.formatRange(session.starts_ms, session.agreed_end_ms);
   const when = `${day.format(session.starts_ms)}, ${hours}`;
@@ -59,8 +63,8 @@ export function lobbyWords(session, now, reader, someone, knock = null) {
   const early = session.opens_ms - now;
   let before = "You can come in now. Take a moment to check how you look and sound.";
   if (session.modality === "chat") before = "You can come in now.";
-  if (session.waiting?.length > 0) before = waitersWords(session.waiting, reader);
-  else if (someone !== null) before = `${someone} is already here.`;
+  if (waiting.length > 0) before = waitersWords(waiting);
+  else if (inside.length > 0) before = `${peopleWords(inside)} ${isOrAre(inside)} already here.`;
   if (early > 0) before = `You can come in at ${timeOfDay(session.opens_ms)}, in ${roundTime(early)}.`;
   return { title: `Your session with ${other}`, when, before, join: JOIN };
 }
@@ -69,7 +73,7 @@ const JOIN = "Join the session";
 const KNOCKS = {
   waiting: (other) => ({
     title: "You are in the waiting room",
-    before: `${capitalised(other)} knows that you are here and will let you in. You need not do anything.`,
+    before: `${capitalised(other)} sees that you are here and will let you in. You need not do anything.`,
   }),
   sent_back: (other) => ({
     title: "You are in the waiting room again",
@@ -83,32 +87,44 @@ const KNOCKS = {
 };
 
 /** Who is in the waiting room, in one sentence. */
-export function waitersWords(waiting, reader) {
-  const people = peopleWords(reader, waiting.map(({ role }) => role));
-  return `${people} ${waiting.length === 1 ? "is" : "are"} in the waiting room.`;
+export function waitersWords(names) {
+  return `${peopleWords(names)} ${isOrAre(names)} in the waiting room.`;
 }
+
+const isOrAre = (names) => (names.length === 1 ? "is" : "are");
 
 /** One line of the waiting room, as the therapist sees it. */
-export function waiterWords({ role, since_ms }, reader) {
-  return `${personWords(reader, role)} is waiting, since ${timeOfDay(since_ms)}`;
+export function waiterWords(name, { since_ms }) {
+  return `${name} is waiting, since ${timeOfDay(since_ms)}`;
 }
 
-/** Who is running late, until when one may expect them; "" when nobody is. `late` as the server tells it. */
+/**
+ * Who is running late, until when one may expect them; "" when nobody is. `late` as the server tells it, with
+ * `own` for what the reader has said.
+ */
 export function latenessWords(late, now, reader) {
-  const sentences = late.flatMap(({ role, minutes, at_ms }) => {
+  const sentences = late.flatMap(({ role, minutes, at_ms, own }) => {
     const expected = at_ms + minutes * 60_000;
     if (minutes === 0 || expected < now) return [];
-    if (role === reader) return [`You have said that you will be late, until about ${timeOfDay(expected)}.`];
+    if (own) return [`You have said that you will be late, until about ${timeOfDay(expected)}.`];
     return [`${personWords(reader, role)} is running late and expects to be here at ${timeOfDay(expected)}.`];
   });
   return sentences.join(" ");
 }
 
-/** What stands where the other person will be seen. */
-export function waitingWords(reader, someone) {
-  const other = otherWords(reader);
-  if (someone) return `Connecting you with ${other}…`;
-  return `You are in the right place. ${capitalised(other)} is not here yet.`;
+/** What stands where the others will be seen, as long as nobody is there. */
+export function waitingWords(reader) {
+  return `You are in the right place. ${capitalised(otherWords(reader))} is not here yet.`;
+}
+
+/** The same, when they are there and on their way to be seen and heard. */
+export function connectingWords(names) {
+  return `Connecting you with ${lowered(peopleWords(names))}…`;
+}
+
+/** What a guest of the session sees while the others write to each other. */
+export function writingWords() {
+  return "The others are writing to each other at this moment. What they write is not shown to guests.";
 }
 
 const CONSENTS = {
@@ -161,10 +177,11 @@ export function cueWords({ until, left_ms }) {
 
 /** How the session stands, for the therapist who is about to change that. */
 export function standingWords({ agreed_end_ms, cap_ms, both_ms = 0, urgent = false }) {
-  const latest = cap_ms > agreed_end_ms ? `, at the latest at ${timeOfDay(cap_ms)}` : "";
+  const [ends, latestEnd] = [timeOfDay(agreed_end_ms), timeOfDay(cap_ms)];
+  const latest = latestEnd === ends ? "" : `, at the latest at ${latestEnd}`;
   const end = urgent
     ? "It stays open until you allow it to end again."
-    : `It ends at ${timeOfDay(agreed_end_ms)}${latest}.`;
+    : `It ends at ${ends}${latest}.`;
   const together = Math.floor(both_ms / 60_000);
   return together === 0 ? end : `${end} You have been together for ${minutesWords(together)}.`;
 }
@@ -178,7 +195,7 @@ export function extendedWords({ agreed_end_ms }, overlaps) {
 
 /** Nobody knows whether the session was extended. */
 export function unsureWords() {
-  const text = "The connection broke while the session was being extended.";
+  const text = "No answer came when the session was being extended.";
   return { text, advice: "It is extended only once." };
 }
 
@@ -242,4 +259,9 @@ export function outWords() {
 export function leftWords() {
   const text = "It goes on until its agreed end, and you can come back until then.";
   return { title: "You have left the session", text, again: "Come back" };
+}
+
+/** The reader was asked how it was, and has answered. */
+export function ratedWords() {
+  return "Thank you. Your answer was sent.";
 }
