@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 from uuid import uuid4
 
@@ -33,14 +33,22 @@ class BackEnd:
         return room
 
     async def create_session(
-        self, room: str, modality: Modality, length_seconds: int, *, waiting_room: str = "nobody"
+        self,
+        room: str,
+        modality: Modality,
+        length_seconds: int,
+        *,
+        waiting_room: str = "nobody",
+        attendees: Sequence[Mapping[str, str]] = (),
     ) -> str:
         """A session that starts now, for all members of the room, and has no overrun: its id.
 
-        ``waiting_room`` is whom it is for: ``everyone`` but therapists, ``guests``, or ``nobody``.
+        ``waiting_room`` is whom it is for: ``everyone`` but therapists, ``guests``, or ``nobody``;
+        ``attendees`` come besides, each as ``{"account": ..., "role": ...}``.
         """
         policy = {"waiting_room": waiting_room, "hard_end": True}
-        body = {"modality": modality, "length_seconds": length_seconds, "policy": policy}
+        body: Map = {"modality": modality, "length_seconds": length_seconds, "policy": policy}
+        body["attendees"] = list(attendees)
         session: str = (await self._post(f"/v1/rooms/{room}/sessions", body, {"session": str}))["session"]
         return session
 

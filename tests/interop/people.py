@@ -34,6 +34,18 @@ globalThis.received = async () => {
 """
 
 
+# What the page said for a while only: a test that looks too late has not missed it.
+REMEMBER_WORDS = """
+globalThis.said = { news: [], clock: [], announcer: [] };
+new MutationObserver(() => {
+  for (const [id, texts] of Object.entries(said)) {
+    const text = document.getElementById(id)?.textContent ?? "";
+    if (text !== "" && texts.at(-1) !== text) texts.push(text);
+  }
+}).observe(document, { childList: true, characterData: true, subtree: true });
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Person:
     """Someone at one of the two pages."""
@@ -59,6 +71,11 @@ class Person:
         """Wait until a text stands there to be read."""
         shown = f"document.querySelector({json.dumps(selector)})?.innerText.includes({json.dumps(text)})"
         await self.page.until(shown, seconds=PATIENCE)
+
+    async def was_told(self, where: str, text: str) -> None:
+        """Wait until a text has stood in ``news``, ``clock`` or ``announcer``, if only for a moment."""
+        told = f"said[{json.dumps(where)}].some((one) => one.includes({json.dumps(text)}))"
+        await self.page.until(told, seconds=PATIENCE)
 
     async def writes(self, text: str) -> None:
         """Write a message with the keyboard, once inside, and wait until the server has it."""
@@ -86,5 +103,9 @@ async def open_trial(browser: Chromium, url: str, **spec: object) -> tuple[Perso
 
 async def open_links(browser: Chromium, therapist: str, client: str) -> tuple[Person, Person]:
     """The two people, each with their own link open."""
-    one, other = [await browser.page(link, before_load=REMEMBER_PEERS) for link in (therapist, client)]
-    return Person(one), Person(other)
+    return await open_link(browser, therapist), await open_link(browser, client)
+
+
+async def open_link(browser: Chromium, link: str) -> Person:
+    """Someone with their link open."""
+    return Person(await browser.page(link, before_load=REMEMBER_PEERS + REMEMBER_WORDS))

@@ -86,7 +86,7 @@ async def test_a_session_from_the_first_page_to_the_farewell(browser: Chromium, 
 
 
 async def test_the_clock_of_the_server_ends_the_session(browser: Chromium, server: str) -> None:
-    therapist, client = await open_trial(browser, server, length_seconds=20)
+    therapist, client = await open_trial(browser, server, length_seconds=40)
     await both_come_in(therapist, client)
     for person in (therapist, client):
         await person.reads("#farewell", "Your time together is up")
