@@ -48,7 +48,8 @@ class BackEnd:
         """
         policy = {"waiting_room": waiting_room, "hard_end": True}
         body: Map = {"modality": modality, "length_seconds": length_seconds, "policy": policy}
-        body["attendees"] = list(attendees)
+        if attendees:
+            body["attendees"] = list(attendees)
         session: str = (await self._post(f"/v1/rooms/{room}/sessions", body, {"session": str}))["session"]
         return session
 
