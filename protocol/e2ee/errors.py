@@ -8,7 +8,7 @@
       EpochError                                 the keys of an epoch cannot be taken
         BeforeThisDevice                         ... because it was not for this device: no defect
       MessageError                               a message is not the next one of its sender
-      VaultError, AttachmentError, ContentError
+      VaultError, AttachmentError, ContentError, OutboxFull
 
 They are for the client that opens something; the server's refusals are in :mod:`protocol.errors`. Texts
 carry no content, no keys and no names of people.
@@ -74,6 +74,10 @@ class PrekeyError(E2eeError):
 
 class WrongPrekey(PrekeyError, name="wrong_prekey", meaning="the prekey is of another device"):
     """The prekey is signed for another account or device."""
+
+
+class NoPrekey(PrekeyError, name="no_prekey", meaning="the server gives no prekey of a listed device"):
+    """A listed device cannot be sealed to, and nothing is sent without it."""
 
 
 # --- Epochs -------------------------------------------------------------------------------------------
@@ -183,6 +187,10 @@ class EpochExhausted(MessageError, name="epoch_exhausted", meaning="the epoch ha
 
 
 # --- What stands around -------------------------------------------------------------------------------
+
+
+class OutboxFull(E2eeError, name="outbox_full", meaning="too many messages wait to be sent"):
+    """Nothing was taken: try again when some of those that wait are stored."""
 
 
 class ContentError(E2eeError, name="bad_content", meaning="the content inside is not well-formed"):
