@@ -10,30 +10,21 @@ The same rows serve the WebSocket (``error`` frames) and HTTP (RFC 9457 problem 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True, slots=True)
-class ErrorKind:
-    """One kind of error.
-
-    ``status`` is the HTTP status of the same refusal; ``temporary`` says that the same request may
-    succeed later without being changed.
-    """
-
-    code: int
-    name: str
-    status: int
-    temporary: bool
-    meaning: str
-    hint: str
+from protocol.error_table import CLOSES, KINDS
+from protocol.error_table import CloseCode as CloseCode
+from protocol.error_table import ErrorKind as ErrorKind
+from protocol.error_table import close as _close
+from protocol.error_table import kind as _kind
+from protocol.key_errors import *  # noqa: F403 - the rows of a part of the table
+from protocol.keys import Mismatch
 
 
 class ProtocolError(Exception):
     """A refusal with a stable code, to be told to whoever asked.
 
     ``request_id`` is the ``id`` of the request that is refused where the bytes gave one, so that
-    the reply can repeat it; ``retry_after_ms`` goes with temporary kinds.
+    the reply can repeat it; ``retry_after_ms`` goes with temporary kinds, ``mismatch`` with
+    ``device_mismatch``.
     """
 
     def __init__(
@@ -43,42 +34,14 @@ class ProtocolError(Exception):
         *,
         retry_after_ms: int | None = None,
         request_id: int | None = None,
+        mismatch: Mismatch | None = None,
     ) -> None:
         super().__init__(f"{kind.name}: {detail or kind.meaning}")
         self.kind = kind
         self.detail = detail or kind.meaning
         self.retry_after_ms = retry_after_ms
         self.request_id = request_id
-
-
-@dataclass(frozen=True, slots=True)
-class CloseCode:
-    """Why the server closed a WebSocket. Codes below 4500 ask the client to come back."""
-
-    code: int
-    name: str
-    meaning: str
-
-    @property
-    def reconnect(self) -> bool:
-        """Whether the client should connect again by itself."""
-        return self.code < 4500
-
-
-_KINDS: dict[str, ErrorKind] = {}
-_CLOSES: dict[int, CloseCode] = {}
-
-
-def _kind(
-    code: int, name: str, status: int, meaning: str, hint: str, *, temporary: bool = False
-) -> ErrorKind:
-    kind = _KINDS[name] = ErrorKind(code, name, status, temporary, meaning, hint)
-    return kind
-
-
-def _close(code: int, name: str, meaning: str) -> CloseCode:
-    close = _CLOSES[code] = CloseCode(code, name, meaning)
-    return close
+        self.mismatch = mismatch
 
 
 # Frames and requests.
@@ -568,14 +531,14 @@ REPLACED = _close(4509, "replaced", "the same device opened a newer connection")
 
 def error_kinds() -> tuple[ErrorKind, ...]:
     """All kinds of errors, by code."""
-    return tuple(sorted(_KINDS.values(), key=lambda kind: kind.code))
+    return tuple(sorted(KINDS.values(), key=lambda kind: kind.code))
 
 
 def close_codes() -> tuple[CloseCode, ...]:
     """All close codes, ascending."""
-    return tuple(_CLOSES[code] for code in sorted(_CLOSES))
+    return tuple(CLOSES[code] for code in sorted(CLOSES))
 
 
 def kind_named(name: str) -> ErrorKind:
     """The kind with this stable name; :exc:`KeyError` if there is none."""
-    return _KINDS[name]
+    return KINDS[name]

@@ -9,6 +9,8 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
+from protocol.e2ee.epochs import Slot
+from protocol.e2ee.structures import Signature
 from protocol.fields import (
     AccountId,
     EndReason,
@@ -37,6 +39,19 @@ class MessageBody(_Body, frozen=True, tag="message"):
     """The session in whose live chat it was written."""
     urgent: bool = False
     """It gets through quiet hours."""
+
+
+class KeysBody(_Body, frozen=True, tag="keys"):
+    """A device has opened a sender epoch: the keys of what it says from here on come of it."""
+
+    mid: MessageId
+    """The sender's id of the event."""
+    header: bytes
+    """What was signed: it names room, sender, epoch, and the device lists that the epoch is for."""
+    signature: Signature
+    """By the device's key, with the label `keys`."""
+    slots: tuple[Slot, ...]
+    """The seed of the epoch, sealed to each device and archive that is to have it."""
 
 
 class MemberBody(_Body, frozen=True, tag="member"):
@@ -112,4 +127,4 @@ class AcknowledgedBody(_Body, frozen=True, tag="acknowledged"):
     """Who did."""
 
 
-EventBody: TypeAlias = MessageBody | MemberBody | SessionBody | AutoReplyBody | AcknowledgedBody
+EventBody: TypeAlias = MessageBody | KeysBody | MemberBody | SessionBody | AutoReplyBody | AcknowledgedBody

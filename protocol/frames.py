@@ -26,6 +26,7 @@ from protocol.fields import (
     RoomId,
     SessionId,
 )
+from protocol.keys import KeyInventory, KeysChanged, KeysRequest, KeysResult, ListNumber, Mismatch
 from protocol.schedule import ScheduleRequest, ScheduleResult
 from protocol.sessions import SessionExtended, SessionRate, SessionRequest, SessionView
 from protocol.signals import ClientSignal, SignalBody
@@ -131,6 +132,9 @@ class MessageSend(Request, frozen=True, tag="message.send"):
     """The session in whose live chat it is written."""
     urgent: bool = False
     """It gets through quiet hours. Unless a therapist sent it, it stands out until one acknowledges it."""
+    lists: Annotated[dict[AccountId, ListNumber], Meta(max_length=4096)] | None = None
+    """The number of each member's device list that it was encrypted for; members without one have 0 or are
+    left out. None: it is not encrypted, which is taken only while no member has a list."""
 
 
 class SignalSend(Request, frozen=True, tag="signal.send"):
@@ -216,6 +220,8 @@ class Welcome(Frame, frozen=True, tag="welcome"):
     """The limits in force."""
     rooms: tuple[RoomHead, ...]
     """Every room of the account."""
+    keys: KeyInventory | None = None
+    """What the server has of this device's keys."""
 
 
 class Event(Frame, frozen=True, tag="event"):
@@ -385,6 +391,7 @@ Result: TypeAlias = (
     | Time
     | Refreshed
     | AroundResult
+    | KeysResult
 )
 
 
@@ -414,6 +421,8 @@ class Error(Frame, frozen=True, tag="error"):
     """The request's id, where one could be read."""
     retry_after_ms: int | None = None
     """When to try again."""
+    mismatch: Mismatch | None = None
+    """With ``device_mismatch``: what is needed to make the same again for the devices there are."""
 
 
 AnyRequest: TypeAlias = (
@@ -430,6 +439,9 @@ AnyRequest: TypeAlias = (
     | MediaOffer
     | MediaLeave
     | AroundRequest
+    | KeysRequest
 )
 ClientFrame: TypeAlias = Hello | Pong | Ack | AnyRequest
-ServerFrame: TypeAlias = Welcome | Ok | Error | Event | Signal | CaughtUp | Reset | Removed | Ping | Goodbye
+ServerFrame: TypeAlias = (
+    Welcome | Ok | Error | Event | Signal | CaughtUp | Reset | Removed | Ping | Goodbye | KeysChanged
+)

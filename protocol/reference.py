@@ -7,6 +7,7 @@ because this package reads no files. ``docs/generate.py`` gives them and keeps t
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Mapping
 from types import UnionType
 from typing import Any, get_args
@@ -25,9 +26,20 @@ from protocol.around import (
     UrgentMessage,
     WeeklySpan,
 )
+from protocol.e2ee.devices import SignedList
+from protocol.e2ee.epochs import Slot
+from protocol.e2ee.prekeys import SignedPrekey
 from protocol.events import EventBody
 from protocol.fields import MAX_SAFE_INTEGER
 from protocol.frames import AnyRequest, ClientFrame, Limits, Member, Position, Result, RoomHead, ServerFrame
+from protocol.keys import (
+    ClaimedPrekey,
+    DevicePlace,
+    KeyInventory,
+    Mismatch,
+    OwnDevice,
+    SlotPlace,
+)
 from protocol.sessions import ConsentTerm, Lateness, Proposal, Waiter
 from protocol.signals import SignalBody
 
@@ -85,6 +97,15 @@ _PARTS = (
     WeeklySpan,
     DayException,
     Span,
+    KeyInventory,
+    Mismatch,
+    OwnDevice,
+    ClaimedPrekey,
+    SignedList,
+    SignedPrekey,
+    DevicePlace,
+    SlotPlace,
+    Slot,
 )
 
 
@@ -143,7 +164,9 @@ def _members(union: UnionType, title: str) -> list[type[msgspec.Struct]]:
 
 def _entry(struct: type[msgspec.Struct], tag: str | None, docs: Docs) -> str:
     name = struct.__struct_config__.tag if tag else struct.__name__
-    lines = [f"### `{name}`\n", " ".join((struct.__doc__ or "").split()).replace("``", "`") + "\n"]
+    about = re.sub(r":\w+:`([^`]+)`|``([^`]+)``", r"`\1\2`", " ".join((struct.__doc__ or "").split()))
+    array = " An array of these, in this order." if struct.__struct_config__.array_like else ""
+    lines = [f"### `{name}`\n", f"{about}{array}\n"]
     info = inspect.type_info(struct)
     assert isinstance(info, inspect.StructType)
     if info.fields:

@@ -32,6 +32,27 @@ class Conflict(StoreError):
     temporary = False
 
 
+class TooMany(StoreError):
+    """As many rows of this kind as allowed are there already."""
+
+    name = "too_many"
+    temporary = False
+
+
+class Outdated(StoreError):
+    """A sealed event is for other device lists than those that the members of its room have now."""
+
+    name = "outdated"
+    temporary = False
+
+
+class UnknownEpoch(StoreError):
+    """A sealed event belongs to another sender epoch than the one its device opened last in the room."""
+
+    name = "unknown_epoch"
+    temporary = False
+
+
 class BeyondHead(StoreError):
     """A cursor was to be moved past the last event of its room."""
 

@@ -8,6 +8,7 @@ import msgspec
 from relay.audit_trail import AuditWrite
 from relay.documents import PutDocument
 from relay.inbox import NOTE, ClearFlag, EventKind
+from relay.keys import Claimed, ClaimPrekeys, KeysWrite, Sealing
 from relay.ratings import PutRating
 from relay.rows import IdempotencyRecord, Session
 from relay.scheduling import ScheduleWrite
@@ -53,13 +54,14 @@ class RemoveMember(msgspec.Struct, frozen=True, gc=False):
 
 class Append(msgspec.Struct, frozen=True, gc=False):
     """Put an event at the end of a room's log. `NotFound` without the room or without the sender's
-    membership.
+    membership, and what `sealing` names.
 
     Sent by a device: `sender`, `device` and `mid` (16 bytes) are given. A device may use a mid once, in
     whatever room, for as long as the event is kept; using it again writes nothing and its outcome tells the
     first result. Bodies are compared byte by byte for that, so `body` must be made of what the client sent
     and nothing else. Written by the server itself: all three are None, and neither membership nor repetition
-    is looked at. `kind` and `flagged` are for inboxes; a flagged event stands out until `ClearFlag`.
+    is looked at. `kind` and `flagged` are for inboxes; a flagged event stands out until `ClearFlag`. With
+    `sealing` it is appended only while it is for those it was made for; None: that is not looked at.
     """
 
     room: str
@@ -70,6 +72,7 @@ class Append(msgspec.Struct, frozen=True, gc=False):
     at_ms: int
     kind: EventKind = NOTE
     flagged: bool = False
+    sealing: Sealing | None = None
 
     def __post_init__(self) -> None:
         sent = self.mid is not None
@@ -77,6 +80,8 @@ class Append(msgspec.Struct, frozen=True, gc=False):
             raise ValueError("sender, device and mid belong together")
         if self.mid is not None and len(self.mid) != 16:
             raise ValueError("a mid has 16 bytes")
+        if self.sealing is not None and not sent:
+            raise ValueError("what is sealed is sent by a device")
 
 
 class Trim(msgspec.Struct, frozen=True, gc=False):
@@ -200,6 +205,8 @@ Write = (
     | ScheduleWrite
     | ClearFlag
     | PutDocument
+    | KeysWrite
+    | ClaimPrekeys
 )
 
 
@@ -224,4 +231,4 @@ class Applied(msgspec.Struct, frozen=True, gc=False):
     changed: bool = True
 
 
-Outcome = Appended | Applied
+Outcome = Appended | Applied | Claimed

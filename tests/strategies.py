@@ -35,8 +35,9 @@ def _of(info: inspect.Type) -> st.SearchStrategy[Any]:  # noqa: C901 - one flat 
             return st.text(
                 st.characters(exclude_categories=["Cs"]), min_size=low or 0, max_size=min(high or 40, 40)
             )
-        case inspect.BytesType():
-            return st.binary(max_size=200)
+        case inspect.BytesType(min_length=low, max_length=high):
+            some = st.binary(max_size=min(high or 200, 200))
+            return some.map(lambda data: data.ljust(low or 0, b"\0"))
         case inspect.UUIDType():
             return st.uuids()
         case inspect.LiteralType(values=choices):

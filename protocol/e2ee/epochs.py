@@ -94,11 +94,15 @@ class Slot(Structure, frozen=True):
     """The seed of an epoch, sealed to one prekey."""
 
     account: _SlotAccount
+    """Whose; empty for the organisation's archive."""
     device: _SlotDevice
+    """Which device; empty for an archive."""
     prekey: Count
     """Which prekey of the device; 0 for an archive."""
     encapsulated: Encapsulated
+    """HPKE's encapsulated key (RFC 9180, 4)."""
     sealed: Annotated[bytes, Meta(min_length=SEALED_BYTES, max_length=SEALED_BYTES)]
+    """The seed."""
 
 
 class EpochKeys(Structure, frozen=True):

@@ -49,12 +49,14 @@ class PlaceNotice(msgspec.Struct, frozen=True, gc=False):
 
 
 class DirectNotice(msgspec.Struct, frozen=True, gc=False):
-    """A message of the server to the connections of one account (`device` None: all of them), for example
-    media.
+    """A message of the server to the connections of one account (`device` None: all of them).
+
+    A later one with the same `key` replaces an earlier one that a slow receiver has not got yet.
     """
 
     account: str
     device: str | None
+    key: str
     body: bytes
 
 

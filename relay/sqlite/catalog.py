@@ -20,6 +20,8 @@ class RoomState:
     trimmed: int
     waits: int  # the oldest question that nothing has answered, 0 for none
     audience: frozenset[str]
+    numbers: dict[str, int]  # of the device lists of those members that have one
+    epochs: dict[int, bytes]  # the sender epochs that were looked at, by the device's number
 
 
 class Catalog:
@@ -64,6 +66,38 @@ class Catalog:
         self._devices[account, device] = number
         return int(number)
 
+    def sender_epoch(self, state: RoomState, device_no: int) -> bytes | None:
+        """The sender epoch that a device opened last in a room."""
+        epoch = state.epochs.get(device_no)
+        if epoch is None:
+            row = self._db.execute(
+                "SELECT epoch FROM sender_epochs WHERE room_no = ? AND device_no = ?", (state.no, device_no)
+            ).fetchone()
+            if row is not None:
+                epoch = state.epochs[device_no] = row[0]
+        return epoch
+
+    def open_epoch(self, state: RoomState, device_no: int, epoch: bytes) -> None:
+        """Begin another sender epoch of a device in a room."""
+        self._db.execute(
+            "INSERT INTO sender_epochs (room_no, device_no, epoch) VALUES (?, ?, ?) "
+            "ON CONFLICT DO UPDATE SET epoch = excluded.epoch",
+            (state.no, device_no, epoch),
+        )
+        state.epochs[device_no] = epoch
+
+    def forget_room(self, room: str) -> None:
+        """Read a room again when it is asked for. What was appended to it has to be in the file already."""
+        self._rooms.pop(room, None)
+
+    def forget_rooms_of(self, account: str) -> None:
+        """The same for every room that an account is a member of."""
+        rooms = self._db.execute(
+            "SELECT r.id FROM members m JOIN rooms r ON r.no = m.room_no WHERE m.account = ?", (account,)
+        )
+        for (room,) in rooms:
+            self.forget_room(room)
+
     def clear(self) -> None:
         """Forget everything: a transaction was rolled back."""
         self._rooms.clear()
@@ -93,4 +127,10 @@ class Catalog:
         no, trimmed, last, waits = row
         members = self._db.execute("SELECT account FROM members WHERE room_no = ?", (no,))
         audience = frozenset(account for (account,) in members)
-        return RoomState(no, max(trimmed, last or 0), trimmed, waits or 0, audience)
+        numbers = self._db.execute(
+            "SELECT m.account, l.number FROM members m JOIN device_lists l ON l.account = m.account "
+            "WHERE m.room_no = ?",
+            (no,),
+        )
+        head = max(trimmed, last or 0)
+        return RoomState(no, head, trimmed, waits or 0, audience, dict(numbers.fetchall()), {})

@@ -10,10 +10,11 @@ from relay.audit_trail import AuditWrite
 from relay.documents import PutDocument
 from relay.errors import BeyondHead, Conflict, NotFound, StaleEpoch
 from relay.inbox import ClearFlag
+from relay.keys import KeysWrite
 from relay.ratings import PutRating
 from relay.rows import Session
 from relay.scheduling import ScheduleWrite
-from relay.sqlite import audit, documents, inbox, ratings, scheduling, unreceived, webhooks
+from relay.sqlite import audit, documents, inbox, keys, ratings, scheduling, unreceived, webhooks
 from relay.sqlite.catalog import Catalog
 from relay.webhooks import DeliveryWrite, SearchWrite
 from relay.writes import (
@@ -34,7 +35,9 @@ from relay.writes import (
     Trim,
 )
 
-PartWrite = PutRating | ClearFlag | PutDocument | DeliveryWrite | SearchWrite | AuditWrite | ScheduleWrite
+PartWrite = (
+    PutRating | ClearFlag | PutDocument | DeliveryWrite | SearchWrite | AuditWrite | ScheduleWrite | KeysWrite
+)
 
 Change = (
     CreateRoom
@@ -95,6 +98,8 @@ def _apply_to_part(db: sqlite3.Connection, catalog: Catalog, epoch: int, change:
             return audit.apply(db, change)
         case _ if isinstance(change, ScheduleWrite):
             return scheduling.apply(db, catalog, change)
+        case _ if isinstance(change, KeysWrite):
+            return keys.apply(db, catalog, epoch, change)
         case _ if isinstance(change, SearchWrite):
             return unreceived.apply(db, catalog, epoch, change)
         case _:
@@ -165,7 +170,7 @@ def _add_member(db: sqlite3.Connection, catalog: Catalog, change: AddMember) -> 
         "ON CONFLICT DO UPDATE SET role = excluded.role WHERE role <> excluded.role",
         (state.no, change.account, change.role, change.at_ms),
     )
-    state.audience |= {change.account}
+    catalog.forget_room(change.room)
     return Applied(changed=done.rowcount > 0)
 
 
@@ -176,7 +181,12 @@ def _remove_member(db: sqlite3.Connection, catalog: Catalog, change: RemoveMembe
         "DELETE FROM cursors WHERE room_no = ? AND device_no IN (SELECT no FROM devices WHERE account = ?)",
         (state.no, change.account),
     )
-    state.audience -= {change.account}
+    db.execute(
+        "DELETE FROM sender_epochs WHERE room_no = ? "
+        "AND device_no IN (SELECT no FROM devices WHERE account = ?)",
+        (state.no, change.account),
+    )
+    catalog.forget_room(change.room)
     return Applied(changed=done.rowcount > 0)
 
 

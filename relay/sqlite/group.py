@@ -14,13 +14,14 @@ from functools import partial
 from typing import Final
 
 from relay.errors import Overloaded, StoreClosed, StoreError
+from relay.keys import PutDeviceList, PutPrekeys
 from relay.sqlite.writer import Answer, Call
 from relay.webhooks import PutDelivery
-from relay.writes import Append, Outcome
+from relay.writes import Append, Outcome, Write
 
 _log = logging.getLogger(__name__)
 
-_WITH_BODY: Final = (Append, PutDelivery)
+_WITH_BODY: Final = (Append, PutDelivery, PutDeviceList)
 
 Apply = Callable[[Sequence[Call]], list[Answer]]
 Done = Callable[[Answer], None]
@@ -138,6 +139,13 @@ def _resolve(future: asyncio.Future[tuple[Outcome, ...]], answer: Answer) -> Non
 
 def _size(call: Call) -> int:
     if len(call) == 1:  # nearly all of them
-        (write,) = call
-        return len(write.body) if isinstance(write, _WITH_BODY) else 0
-    return sum([len(write.body) for write in call if isinstance(write, _WITH_BODY)])
+        return _bytes(call[0])
+    return sum([_bytes(write) for write in call])
+
+
+def _bytes(write: Write) -> int:
+    if isinstance(write, _WITH_BODY):
+        return len(write.body)
+    if isinstance(write, PutPrekeys):
+        return sum([len(prekey.body) for prekey in write.one_time])
+    return 0

@@ -1,10 +1,10 @@
 """The file beside the store's file: keeps a second process out, and remembers how far the log had come.
 
-A backup that is put back looks like a healthy store, but it would hand out offsets a second time. The guard
-notes after every batch the number of the last event written; a store that has fewer than that, or whose guard
-is missing or another's, has been restored. The note is not flushed to disk: a process that is killed loses
-nothing of it, and a machine that loses power can only lose the newest notes, which never makes an intact
-store look restored.
+A backup that is put back looks like a healthy store, but it would hand out offsets and prekeys a second time.
+The guard notes after every batch the number of the last event written and how many claims of prekeys there
+were; a store that has fewer than that, or whose guard is missing or another's, has been restored. The note is
+not flushed to disk: a process that is killed loses nothing of it, and a machine that loses power can only
+lose the newest notes, which never makes an intact store look restored.
 """
 
 import fcntl
@@ -18,8 +18,8 @@ import msgspec
 
 from relay.errors import StoreInUse
 
-_NOTE: Final = struct.Struct(">8s16sQQ")
-_MAGIC: Final = b"rapport1"
+_NOTE: Final = struct.Struct(">8s16sQQQ")
+_MAGIC: Final = b"rapport2"
 
 
 class Note(msgspec.Struct, frozen=True, gc=False):
@@ -28,6 +28,7 @@ class Note(msgspec.Struct, frozen=True, gc=False):
     store_id: bytes  # 16 bytes
     epoch: int
     seq: int  # of the last event written
+    claims: int  # of prekeys, ever
 
 
 class Guard:
@@ -46,12 +47,12 @@ class Guard:
         data = os.pread(self._fd, _NOTE.size + 4, 0)
         if len(data) != _NOTE.size + 4 or zlib.crc32(data[:-4]) != int.from_bytes(data[-4:], "big"):
             return None
-        magic, store_id, epoch, seq = _NOTE.unpack(data[:-4])
-        return Note(store_id, epoch, seq) if magic == _MAGIC else None
+        magic, store_id, epoch, seq, claims = _NOTE.unpack(data[:-4])
+        return Note(store_id, epoch, seq, claims) if magic == _MAGIC else None
 
     def write(self, note: Note) -> None:
         """Replace the note, in place: it needs no more space than before."""
-        data = _NOTE.pack(_MAGIC, note.store_id, note.epoch, note.seq)
+        data = _NOTE.pack(_MAGIC, note.store_id, note.epoch, note.seq, note.claims)
         os.pwrite(self._fd, data + zlib.crc32(data).to_bytes(4, "big"), 0)
 
     def close(self) -> None:

@@ -133,14 +133,24 @@ def _line(db: sqlite3.Connection, note: Note | None, *, restored: bool) -> Note:
     one.
     """
     seq = int(db.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0])
-    row = db.execute("SELECT store_id, epoch FROM line").fetchone()
+    row = db.execute("SELECT store_id, epoch, claims FROM line").fetchone()
     earliest = max(int(time.time()), note.epoch + 1 if note is not None else 0)
     if row is None:
         store_id, epoch = secrets.token_bytes(16), earliest
         db.execute("INSERT INTO line (store_id, epoch) VALUES (?, ?)", (store_id, epoch))
-        return Note(store_id, epoch, seq)
-    store_id, epoch = row
-    if restored or note is None or note.store_id != store_id or note.seq > seq or note.epoch > epoch:
+        return Note(store_id, epoch, seq, 0)
+    store_id, epoch, claims = row
+    if restored or note is None or _is_older(Note(store_id, epoch, seq, claims), note):
         epoch = max(epoch + 1, earliest)
         db.execute("UPDATE line SET epoch = ?", (epoch,))
-    return Note(store_id, epoch, seq)
+    return Note(store_id, epoch, seq, claims)
+
+
+def _is_older(store: Note, note: Note) -> bool:
+    """Whether a store cannot be the one that the guard has seen last."""
+    return (
+        note.store_id != store.store_id
+        or note.seq > store.seq
+        or note.claims > store.claims
+        or note.epoch > store.epoch
+    )

@@ -302,6 +302,67 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         """,
         "CREATE INDEX guests_by_session ON guests (session)",
     ),
+    (
+        """
+        CREATE TABLE device_lists (
+            account TEXT NOT NULL PRIMARY KEY,
+            number INTEGER NOT NULL,
+            body BLOB NOT NULL,
+            epoch INTEGER NOT NULL           -- of the store, when it was written
+        ) STRICT, WITHOUT ROWID
+        """,
+        """
+        CREATE TABLE device_keys (
+            no INTEGER PRIMARY KEY,
+            account TEXT NOT NULL,
+            device TEXT NOT NULL,
+            key BLOB NOT NULL,
+            name BLOB NOT NULL,
+            listed INTEGER NOT NULL DEFAULT 0,
+            since_ms INTEGER NOT NULL,
+            epoch INTEGER NOT NULL DEFAULT 0,  -- of the store, when prekeys were put last
+            highest INTEGER NOT NULL DEFAULT 0,  -- the highest id of them in that epoch
+            UNIQUE (account, device)
+        ) STRICT
+        """,
+        """
+        CREATE TABLE prekeys (               -- those not handed out
+            key_no INTEGER NOT NULL REFERENCES device_keys (no) ON DELETE CASCADE,
+            id INTEGER NOT NULL,
+            epoch INTEGER NOT NULL,
+            public BLOB NOT NULL,
+            body BLOB NOT NULL,
+            PRIMARY KEY (key_no, id)
+        ) STRICT, WITHOUT ROWID
+        """,
+        """
+        CREATE TABLE last_resorts (
+            key_no INTEGER NOT NULL PRIMARY KEY REFERENCES device_keys (no) ON DELETE CASCADE,
+            id INTEGER NOT NULL,
+            body BLOB NOT NULL
+        ) STRICT
+        """,
+        """
+        CREATE TABLE claims (
+            claimer TEXT NOT NULL,
+            claim BLOB NOT NULL,
+            asked BLOB NOT NULL,             -- SHA-256 of the devices it named
+            result BLOB NOT NULL,
+            at_ms INTEGER NOT NULL,
+            PRIMARY KEY (claimer, claim)
+        ) STRICT
+        """,
+        "CREATE INDEX claims_by_age ON claims (at_ms)",
+        "ALTER TABLE line ADD COLUMN claims INTEGER NOT NULL DEFAULT 0",
+        """
+        CREATE TABLE sender_epochs (         -- the one that each device opened last in each room
+            room_no INTEGER NOT NULL REFERENCES rooms (no),
+            device_no INTEGER NOT NULL REFERENCES devices (no),
+            epoch BLOB NOT NULL,
+            PRIMARY KEY (room_no, device_no)
+        ) STRICT, WITHOUT ROWID
+        """,
+    ),
 )
 
 

@@ -12,6 +12,7 @@ from relay.audit_trail import AuditAnchor, AuditCheckpoint, AuditFilter, AuditHe
 from relay.documents import Document
 from relay.errors import Overloaded, StoreClosed, Unstorable
 from relay.inbox import Asked, InboxRoom
+from relay.keys import DeviceListRow, DeviceRow, Stock
 from relay.ratings import Rating, RatingCursor
 from relay.rows import (
     Cursor,
@@ -29,7 +30,7 @@ from relay.rows import (
     StoreStatistics,
 )
 from relay.scheduling import CalendarFeed, SeriesRow
-from relay.sqlite import audit, documents, inbox, ratings, reads, scheduling, unreceived, webhooks
+from relay.sqlite import audit, documents, inbox, keys, ratings, reads, scheduling, unreceived, webhooks
 from relay.sqlite.group import Done, GroupCommit
 from relay.sqlite.opening import open_connections, translated
 from relay.sqlite.writer import Writer
@@ -251,6 +252,21 @@ class SqliteStore:
 
     async def documents(self, kind: str, ids: Collection[str]) -> Mapping[str, Document]:
         return await self._read(documents.documents, kind, ids)
+
+    async def device_lists(self, accounts: Collection[str]) -> Mapping[str, DeviceListRow]:
+        return await self._read(keys.device_lists, accounts)
+
+    async def device_lists_in(self, room: str) -> Mapping[str, DeviceListRow]:
+        return await self._read(keys.device_lists_in, room)
+
+    async def devices_of(self, account: str) -> tuple[DeviceRow, ...]:
+        return await self._read(keys.devices_of, account)
+
+    async def stock(self, account: str, device: str) -> Stock:
+        return await self._read(keys.stock, self._epoch, account, device)
+
+    async def revocations_of(self, accounts: Collection[str]) -> tuple[Revocation, ...]:
+        return await self._read(keys.revocations_of, accounts)
 
     async def statistics(self) -> StoreStatistics:
         size = await self._read(reads.size_bytes)

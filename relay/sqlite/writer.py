@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Final
 
-from relay.errors import StoreError, Unstorable
+from relay.errors import Outdated, StoreError, UnknownEpoch, Unstorable
 from relay.inbox import ANSWER, QUESTION
-from relay.sqlite import changes
-from relay.sqlite.catalog import Catalog
+from relay.keys import ClaimPrekeys, Sealing
+from relay.sqlite import changes, keys
+from relay.sqlite.catalog import Catalog, RoomState
 from relay.sqlite.guard import Note
 from relay.sqlite.opening import Opened, translated
 from relay.writes import Ack, Append, Appended, Applied, Outcome, Trim, Write
@@ -61,10 +62,12 @@ class Writer:
         self._store_id: Final = opened.note.store_id
         self._epoch: Final = opened.note.epoch
         self._seq = opened.note.seq  # of the last event
+        self._claims = opened.note.claims
         self._catalog: Final = Catalog(opened.db)
         self.appends = 0  # events written and committed
         # Of the batch under way:
         self._flushed = 0
+        self._claimed = False  # whether prekeys may have been claimed in it
         self._rows: list[_EventRow] = []  # events to be written with the next flush
         self._cursors: dict[tuple[int, int], int] = {}  # (device, room) -> offset, likewise
         self._used: dict[tuple[bytes, int], int] = {}  # (mid, device) that are taken -> seq of the event
@@ -79,6 +82,7 @@ class Writer:
         self._catalog.trim()
         before = self._seq
         self._flushed = 0
+        self._claimed = False
         try:
             self._db.execute("BEGIN IMMEDIATE")
             self._find_used(calls)
@@ -139,6 +143,9 @@ class Writer:
                 return self._append(write)
             case Ack():
                 return self._ack(write)
+            case ClaimPrekeys():
+                self._claimed = True
+                return keys.claim(self._db, self._epoch, write)
             case _:
                 self._flush()  # the change may look at the log, or shorten it
                 outcome = changes.apply(self._db, self._catalog, self._epoch, write)
@@ -147,7 +154,7 @@ class Writer:
                 return outcome
 
     def _append(self, write: Append) -> Appended:
-        """Give the event its place. Raises `NotFound` before anything changed."""
+        """Give the event its place. Raises what the write names before anything changed."""
         catalog = self._catalog
         device_no: int | None = None
         if write.sender is None or write.device is None or write.mid is None:
@@ -157,8 +164,12 @@ class Writer:
             if device_no is not None and (seq := self._used.get((write.mid, device_no))) is not None:
                 return self._repeated(write, write.sender, seq)
             state = catalog.room_of(write.room, write.sender)
+            if write.sealing is not None:
+                self._check_sealing(write.sealing, state, device_no)
             if device_no is None:
                 device_no = catalog.add_device(write.sender, write.device)
+            if write.sealing is not None and write.sealing.opens and write.sealing.epoch is not None:
+                catalog.open_epoch(state, device_no, write.sealing.epoch)
             self._used[write.mid, device_no] = self._seq + 1
         self._seq += 1
         state.head += 1
@@ -183,6 +194,15 @@ class Writer:
             )
         )
         return Appended(state.head, self._epoch, write.at_ms, state.audience)
+
+    def _check_sealing(self, sealing: Sealing, state: RoomState, device_no: int | None) -> None:
+        """Whether a sealed event is for those who are in the room now, in the epoch of its device."""
+        if sealing.numbers != state.numbers:
+            raise Outdated("a member of the room has another device list")
+        if sealing.epoch is None or sealing.opens:
+            return
+        if device_no is None or self._catalog.sender_epoch(state, device_no) != sealing.epoch:
+            raise UnknownEpoch("the device has not opened this epoch last")
 
     def _repeated(self, write: Append, sender: str, seq: int) -> Appended:
         """The first result for that mid. Only who is a member of another room learns that it is another."""
@@ -260,8 +280,10 @@ class Writer:
             self._db.execute("ROLLBACK")
 
     def _take_note(self) -> None:
+        if self._claimed:
+            self._claims = int(self._db.execute("SELECT claims FROM line").fetchone()[0])
         try:
-            self._guard.write(Note(self._store_id, self._epoch, self._seq))
+            self._guard.write(Note(self._store_id, self._epoch, self._seq, self._claims))
         except OSError as error:
             # The batch is durable all the same, and the older note is still true.
             _log.warning("store_guard_not_written", extra={"reason": error.strerror})

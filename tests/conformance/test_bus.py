@@ -100,7 +100,7 @@ def event(offset: int, size: int = 4, room: str = "r") -> EventNotice:
 ALL: tuple[Notice, ...] = (
     event(1),
     SignalNotice("r", "typing:ann", "ann", b"typing", 5),
-    DirectNotice("ben", "d", b"offer"),
+    DirectNotice("ben", "d", "k", b"offer"),
     MembershipNotice("r", "ben", "client"),
     MembershipNotice("r", "ben", None),
     RevokedNotice("ben", None),
