@@ -195,6 +195,31 @@ class ReplySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class KeySettings:
+    """Keys of devices: how many are kept, and how fast they are given away."""
+
+    pending_devices: int = setting(
+        5, "Devices of an account that may ask to be listed at the same time.", between=(1, 100)
+    )
+    prekeys_held: int = setting(200, "One-time prekeys that are kept of a device.", between=(1, 10_000))
+    low_prekeys: int = setting(
+        20, "A device that has fewer one-time prekeys left is asked for more.", between=(0, 10_000)
+    )
+    claims_per_second: float = setting(
+        2.0, "Prekeys per second that an account may claim for long.", between=(0.001, 1_000_000)
+    )
+    claims_burst: int = setting(
+        500, "Prekeys that an account may claim at once after a pause.", between=(1, 1_000_000)
+    )
+    claimed_per_second: float = setting(
+        1.0, "Prekeys per second that may be claimed of an account for long.", between=(0.001, 1_000_000)
+    )
+    claimed_burst: int = setting(
+        200, "Prekeys that may be claimed of an account at once after a pause.", between=(1, 1_000_000)
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class TokenSettings:
     """Whose tokens are good."""
 
@@ -324,6 +349,7 @@ class Settings:
     sessions: SessionSettings = field(default_factory=SessionSettings)
     schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
     replies: ReplySettings = field(default_factory=ReplySettings)
+    keys: KeySettings = field(default_factory=KeySettings)
     tokens: TokenSettings = field(default_factory=TokenSettings)
     webhooks: WebhookSettings = field(default_factory=WebhookSettings)
     audit: AuditSettings = field(default_factory=AuditSettings)

@@ -27,6 +27,9 @@ WebhookType: TypeAlias = Literal[
     "room.member_removed",
     "message.undelivered",
     "audit.break_glass",
+    "account.device_added",
+    "account.device_removed",
+    "account.keys_reset",
 ]
 """What a webhook can tell of."""
 

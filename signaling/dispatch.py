@@ -29,6 +29,7 @@ from protocol.frames import (
     TimeGet,
     TokenRefresh,
 )
+from protocol.keys import KeyInventory, KeysRequest
 from protocol.schedule import (
     ScheduleRequest,
     SeriesCut,
@@ -53,6 +54,8 @@ from signaling.caller import Caller
 from signaling.door.attendance import Attendance
 from signaling.door.hub import Hub
 from signaling.ids import is_id
+from signaling.keys.sealing import sealing_of
+from signaling.keys.service import KeysService
 from signaling.rooms import Rooms
 from signaling.services import AppointmentService, MediaService, RatingService, Recorder, SessionService
 from signaling.timebase import Timebase
@@ -103,6 +106,7 @@ class Dispatcher:
         media: MediaService,
         access: Access,
         around: Around,
+        keys: KeysService,
         timebase: Timebase,
         recorder: Recorder,
     ) -> None:
@@ -114,6 +118,7 @@ class Dispatcher:
         self._media = media
         self._access = access
         self._around = around
+        self._keys = keys
         self._timebase = timebase
         self._recorder = recorder
 
@@ -135,12 +140,18 @@ class Dispatcher:
                     raise ProtocolError(errors.NOT_ADMITTED)
                 case _ if isinstance(request, AroundRequest):
                     work = self._around.perform(asker.caller, request)
+                case _ if isinstance(request, KeysRequest):
+                    work = self._keys.perform(asker.caller, request)
                 case _:
                     work = self._perform(asker, request)
         except ProtocolError as error:
             self._record(asker.caller, request, error)
             raise
         return self._on_behalf(asker.caller, request, work) if work is not None else None
+
+    async def inventory(self, caller: Caller) -> KeyInventory:
+        """What the caller's device is told of its keys."""
+        return await self._keys.inventory(caller)
 
     async def waiting(self, caller: Caller, memberships: Sequence[Membership]) -> Mapping[str, str]:
         """The sessions before which the caller waits, and the room of each."""
@@ -217,12 +228,16 @@ class Dispatcher:
                 return self._sent_before(caller, request.room, body, refusal)
         assert caller.device is not None
 
+        sealing = sealing_of(caller, request)
         kind = _kind(caller, request)
 
         def done(appended: Appended | ProtocolError) -> None:
             if isinstance(appended, ProtocolError):
                 self._record(caller, request, appended)
-                answer(appended)
+                if appended.kind is errors.DEVICE_MISMATCH:
+                    self._keys.explain(request, answer)
+                else:
+                    answer(appended)
             else:
                 answer(Sent(appended.epoch, appended.offset, appended.at_ms, appended.duplicate))
                 if kind == QUESTION and not appended.duplicate:
@@ -237,6 +252,7 @@ class Dispatcher:
             done,
             kind,
             flagged=request.urgent and caller.role != "therapist",
+            sealing=sealing,
         )
         return None
 

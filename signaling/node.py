@@ -41,6 +41,7 @@ from signaling.http.health import Health
 from signaling.http.idempotency import KEPT_MS
 from signaling.http.runner import Runner
 from signaling.key_sets import KeySets
+from signaling.keys.service import KeysService
 from signaling.media.cut import Cut
 from signaling.media.placement import Placement
 from signaling.media.pool import Pool, Worker
@@ -142,6 +143,14 @@ class Node:
         self.around = Around.wired(
             self.store, self.rooms, self.bus, self.hub, self.timebase, settings.replies
         )
+        self.keys = KeysService(
+            self.store,
+            self.rooms,
+            self.timebase,
+            settings.keys,
+            self.hub.keys_changed,
+            self.webhooks.deliveries,
+        )
         dispatcher = Dispatcher(
             self.rooms,
             self.hub,
@@ -151,6 +160,7 @@ class Node:
             self.media,
             self.access,
             self.around,
+            self.keys,
             self.timebase,
             self.auditor,
         )
@@ -253,6 +263,7 @@ class Node:
             self.schedule,
             self.feeds,
             self.around,
+            self.keys,
             self.usage,
             self.ratings,
             self.timebase,
@@ -325,6 +336,7 @@ class Node:
     async def forget(self) -> None:
         """Drop what has been kept for long enough; done every hour."""
         await self.store.commit(ForgetIdempotency(self.timebase.now_ms() - KEPT_MS))
+        await self.keys.forget()
         await self.webhooks.forget()
         await self.auditor.prune()
 

@@ -18,6 +18,7 @@ from protocol.fields import Role
 from relay.bus import Bus, EventNotice, InboxNotice, MembershipNotice, RevokedNotice
 from relay.errors import StoreError
 from relay.inbox import NOTE, EventKind
+from relay.keys import Sealing
 from relay.rows import Member, RoomHead, StoredEvent
 from relay.store import Store
 from relay.writes import (
@@ -103,13 +104,16 @@ class Rooms:
         done: Appending,
         kind: EventKind = NOTE,
         flagged: bool = False,
+        sealing: Sealing | None = None,
     ) -> None:
         """The same as :meth:`append` for those who send much: without a task, and never raising.
 
-        ``kind`` and ``flagged`` are what inboxes show of it (:mod:`relay.inbox`).
+        ``kind`` and ``flagged`` are what inboxes show of it (:mod:`relay.inbox`), ``sealing`` says for which
+        devices it is (:mod:`relay.keys`): ``device_mismatch``, ``epoch_unknown``.
         ``done`` is given the outcome or the refusal, for several calls in the order of the calls.
         """
-        write = Append(room, sender, device, mid, encode_body(body), self._timebase.now_ms(), kind, flagged)
+        now_ms = self._timebase.now_ms()
+        write = Append(room, sender, device, mid, encode_body(body), now_ms, kind, flagged, sealing)
 
         def committed(answer: tuple[Outcome, ...] | StoreError) -> None:
             if isinstance(answer, StoreError):

@@ -8,11 +8,13 @@ from relay.errors import (
     BeyondHead,
     Conflict,
     NotFound,
+    Outdated,
     Overloaded,
     StaleEpoch,
     StoreClosed,
     StoreError,
     StoreFull,
+    UnknownEpoch,
 )
 
 RETRY_AFTER_MS = 1000
@@ -22,6 +24,8 @@ _KINDS: dict[type[StoreError], ErrorKind] = {
     Conflict: errors.ALREADY_EXISTS,
     BeyondHead: errors.BEYOND_HEAD,
     StaleEpoch: errors.EPOCH_CHANGED,
+    Outdated: errors.DEVICE_MISMATCH,
+    UnknownEpoch: errors.EPOCH_UNKNOWN,
     Overloaded: errors.OVERLOADED,
     StoreFull: errors.STORE_FULL,
     StoreClosed: errors.GOING_AWAY,

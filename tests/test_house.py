@@ -23,7 +23,7 @@ SHELLS = frozenset(
         "config": "commands loading",
         "relay/bus": "local",
         "relay/sqlite": (
-            "audit catalog changes documents group guard inbox opening ratings reads schema scheduling "
+            "audit catalog changes documents group guard inbox keys opening ratings reads schema scheduling "
             "store trail unreceived webhooks writer"
         ),
         "rtc": "client datagrams worker",
@@ -35,6 +35,7 @@ SHELLS = frozenset(
         "signaling/inbox": "preferences service teller",
         "signaling/http": "accounts application around audit development downloading health pages problems "
         "ratings rooms runner schedule serving sessions usage webhooks",
+        "signaling/keys": "devices directory service vault",
         "signaling/media": "cut pool service",
         "signaling/ratings": "service",
         "signaling/schedule": "appointments feeds planning rights service",

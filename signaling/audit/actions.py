@@ -16,6 +16,7 @@ from protocol.fields import Role
 from relay.audit_chain import AuditEntry
 from relay.audit_trail import HoldAudit, ReleaseAudit
 from relay.documents import PutDocument
+from relay.keys import DropDevice, ListDevice, PutDeviceList, RequestDevice, ResetKeys
 from relay.ratings import PutRating
 from relay.scheduling import CalendarFeed, DropCalendar, PutCalendar, PutSeries
 from relay.webhooks import DropDelivery, ReplayDelivery
@@ -24,6 +25,7 @@ from signaling.audit.origin import Origin
 from signaling.hours.replies import WORDS
 from signaling.hours.service import HOURS
 from signaling.inbox.preferences import PREFERENCES
+from signaling.keys.vault import VAULT
 from signaling.ratings import rating as ratings
 from signaling.sessions.commands import Happened, Unlogged
 from signaling.sessions.session import Session
@@ -73,6 +75,12 @@ ACTIONS: Mapping[str, str] = {
         f"session.{change}": f"`{change}` happened to the subject, or to the actor, in a session."
         for change in get_args(Unlogged)
     },
+    "device.requested": "A device of the subject has asked to be listed among its devices.",
+    "device.listed": "A device of the subject was added to the device list that the account signed.",
+    "device.dropped": "The keys of a device of the subject were deleted.",
+    "keys.listed": "The subject has signed a device list; the object is its number.",
+    "keys.reset": "A back end has reset the keys of an account: it begins anew, with another identity.",
+    "vault.put": "An account has replaced its vault.",
     "hours.set": "The office and quiet hours of an account were replaced.",
     "preferences.set": "An account has chosen what others see of its typing and reading.",
     "reply.worded": "A room got other words to answer with outside office hours.",
@@ -103,8 +111,17 @@ _DOCUMENTS: Mapping[str, tuple[str, str]] = {
     HOURS: ("hours.set", "account"),
     PREFERENCES: ("preferences.set", "account"),
     WORDS: ("reply.worded", "room"),
+    VAULT: ("vault.put", "account"),
 }
 """By the kind of a document: the action that writing it is, and what it belongs to."""
+
+
+_DEVICES: Mapping[type, str] = {
+    RequestDevice: "device.requested",
+    ListDevice: "device.listed",
+    DropDevice: "device.dropped",
+}
+"""By the kind of a write about a device: the action that it is."""
 
 
 def entry_of(
@@ -179,6 +196,12 @@ def _entries(  # noqa: C901 - one row for each kind of write
             yield _barred(origin, "revoked", account, device, at_ms)
         case Reinstate(account=account, device=device):
             yield _barred(origin, "reinstated", account, device, at_ms)
+        case PutDeviceList(account, number):
+            yield entry_of(origin, "keys.listed", "device_list", str(number), at_ms=at_ms, subject=account)
+        case RequestDevice(account, device) | ListDevice(account, device) | DropDevice(account, device):
+            yield entry_of(origin, _DEVICES[type(write)], "device", device, at_ms=at_ms, subject=account)
+        case ResetKeys(account):
+            yield entry_of(origin, "keys.reset", "account", account, at_ms=at_ms)
         case PutSeries(series, expect_version):
             action = "series.planned" if expect_version is None else "series.cut"
             yield entry_of(origin, action, "series", series.id, at_ms=at_ms, room=series.room)

@@ -20,6 +20,7 @@ from protocol.codec import Subprotocol, encode
 from protocol.errors import CloseCode, ProtocolError
 from protocol.fields import Place
 from protocol.frames import Signal
+from protocol.keys import KeysChanged, KeysPart
 from protocol.signals import Admission, Late, SignalBody
 from relay.bus import (
     Bus,
@@ -66,6 +67,9 @@ class Link(Protocol):
 
     def signal(self, notice: SignalNotice, message: SignalMessage) -> None:
         """Somebody signalled."""
+
+    def told(self, what: str, message: SignalMessage) -> None:
+        """Its account or device is told something that belongs to no room."""
 
     def moved(self, notice: MembershipNotice | PlaceNotice) -> None:
         """Its account's place in a room or in a session changed."""
@@ -198,6 +202,11 @@ class Hub:
         """An account is at this place in a session now, with these connections, on whatever node."""
         self._bus.publish([account], PlaceNotice(account, room, session, place, tuple(connections)))
 
+    def keys_changed(self, account: str, device: str | None, what: KeysPart) -> None:
+        """Tell one device of an account, or all of them, that something about its keys has changed."""
+        body = encode(KeysChanged(what), Subprotocol.MSGPACK)
+        self._bus.publish([account], DirectNotice(account, device, f"keys.changed {what}", body))
+
     def signal_connection(self, connection: str, room: str, body: SignalBody) -> None:
         """Tell one connection of this node; nothing happens if it is gone."""
         link = self._links.get(connection)
@@ -259,7 +268,7 @@ class Hub:
             case PresenceNotice(account, online):
                 self._presence.changed(account, online=online)
             case DirectNotice():
-                raise AssertionError("nothing in this version sends a DirectNotice")
+                self._direct(notice)
             case _:
                 assert_never(notice)
 
@@ -268,6 +277,12 @@ class Hub:
             known = self._accounts.get(account)
             if known is not None:
                 yield from known.links.values()
+
+    def _direct(self, notice: DirectNotice) -> None:
+        direct = SignalMessage(notice.body)
+        for link in self._of([notice.account]):
+            if notice.device is None or link.device == notice.device:
+                link.told(notice.key, direct)
 
     def _revoked(self, notice: RevokedNotice) -> None:
         for link in self._of([notice.account]):

@@ -18,6 +18,7 @@ from protocol.base import Frame
 from protocol.codec import Subprotocol
 from protocol.errors import CloseCode, ProtocolError
 from protocol.frames import Hello, Position
+from protocol.keys import KeyInventory
 from protocol.tokens import Claims
 from relay.bus import MembershipNotice, PlaceNotice, SignalNotice
 from relay.errors import StoreError
@@ -198,6 +199,11 @@ class Link:
         if self._core.state is State.OPEN and self._hears(notice):
             self._writer.send_signal(notice.key, message.encoded(self._subprotocol), self._now())
 
+    def told(self, what: str, message: SignalMessage) -> None:
+        """Something that belongs to no room, and that a later one of the same name replaces."""
+        if self._core.state is State.OPEN:
+            self._writer.send_signal(what, message.encoded(self._subprotocol), self._now())
+
     def moved(self, notice: MembershipNotice | PlaceNotice) -> None:
         """The account's place in a room or in a session changed."""
         if self._early is not None:
@@ -330,15 +336,16 @@ class Link:
         unwritten = shared.acks.latest(caller.account, hello.device)
         inventory = await take_inventory(shared.store, caller, hello, unwritten)
         waiting = await shared.dispatcher.waiting(caller, inventory.memberships)
+        keys = await shared.dispatcher.inventory(caller)
         if self._core.state is State.VERIFYING:
             expires = self._expires(caller.claims)
             self._core.welcome(expires, bucket, self._now(), random.random())  # noqa: S311 - as above
             shared.timers.sooner(self._timer)
             for session, room in waiting.items():
                 self._attendance.put(session, room, "waiting", joined=False)
-            self._open(caller, inventory)
+            self._open(caller, inventory, keys)
 
-    def _open(self, caller: Caller, inventory: Inventory) -> None:
+    def _open(self, caller: Caller, inventory: Inventory, keys: KeyInventory) -> None:
         assert self._feed is not None
         self._send(
             frames.Welcome(
@@ -349,6 +356,7 @@ class Link:
                 caller.role,
                 announced(self._shared.limits),
                 inventory.heads(self._attendance.holds),
+                keys,
             )
         )
         for room in inventory.gone:

@@ -36,6 +36,7 @@ def error_frame(error: ProtocolError, request_id: int | None = None) -> Error:
         kind.hint,
         id=request_id,
         retry_after_ms=error.retry_after_ms,
+        mismatch=error.mismatch,
     )
 
 

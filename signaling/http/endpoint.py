@@ -14,6 +14,7 @@ from relay.writes import Write
 from signaling.around import Around
 from signaling.caller import Caller
 from signaling.http.pagination import PageRequest
+from signaling.keys.service import KeysService
 from signaling.ratings.service import Ratings
 from signaling.rooms import Rooms
 from signaling.schedule.feeds import Feeds
@@ -79,6 +80,7 @@ class Services:
     schedule: Schedule
     feeds: Feeds
     around: Around
+    keys: KeysService
     usage: Usage
     ratings: Ratings
     timebase: Timebase

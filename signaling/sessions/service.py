@@ -240,21 +240,21 @@ class Sessions:
         for state in RUNNING:
             after = ""
             while page := await self._store.sessions_in(state, after=after, limit=PAGE):
-                await asyncio.gather(*(self._lose(row, alive_ms) for row in page))
+                for row in page:
+                    await self._lose(row, alive_ms)
                 after = page[-1].id
 
     async def tick(self) -> None:
         """To be called about once a second: repeats what the store did not take, sends due countdowns.
 
-        As long as somebody is in a session it also notes in the store that this process is alive; first of
-        all, for that is how exactly the presence of people is known if it is killed.
+        As long as somebody is in a session it also notes in the store that this process is alive.
         """
-        if any(self._joined.values()):
-            await self._store.commit(Beat(NODE, self._timebase.now_ms()))
         unsaid, self._unsaid = self._unsaid, []
         for session_id, gone in unsaid:
             await self._gone(session_id, gone)
         await self._changes.remind()
+        if any(self._joined.values()):
+            await self._store.commit(Beat(NODE, self._timebase.now_ms()))
 
     # --- Inside ---
 

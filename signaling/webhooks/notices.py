@@ -14,7 +14,15 @@ from msgspec import Struct
 
 from config.webhooks import WebhookType
 from protocol.codec import decode_body
-from protocol.events import AcknowledgedBody, AutoReplyBody, EventBody, MemberBody, MessageBody, SessionBody
+from protocol.events import (
+    AcknowledgedBody,
+    AutoReplyBody,
+    EventBody,
+    KeysBody,
+    MemberBody,
+    MessageBody,
+    SessionBody,
+)
 from protocol.fields import EndReason, Modality, Role, SessionRole, SessionState
 from relay.audit_trail import Grant
 from relay.webhooks import Unreceived
@@ -98,7 +106,16 @@ class BreakGlassData(_Data, frozen=True):
     """Until when."""
 
 
-Data: TypeAlias = SessionData | MemberData | UndeliveredData | RatingData | BreakGlassData
+class AccountData(_Data, frozen=True):
+    """What has happened to the keys of an account."""
+
+    account: str
+    """Whose."""
+    device: str | None = None
+    """Which of its devices, if it is about one."""
+
+
+Data: TypeAlias = SessionData | MemberData | UndeliveredData | RatingData | BreakGlassData | AccountData
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +199,7 @@ def encode(notice: Notice, delivery: str) -> bytes:
 
 def _notice(body: EventBody, room: str, at_ms: int) -> Notice | None:
     match body:
-        case MessageBody() | AutoReplyBody() | AcknowledgedBody():
+        case MessageBody() | KeysBody() | AutoReplyBody() | AcknowledgedBody():
             return None
         case MemberBody(account, role, change):
             kind: WebhookType = "room.member_added" if change == "added" else "room.member_removed"

@@ -30,6 +30,11 @@ COUNTS = {
     "limits.unacked_events",
     "webhooks.low_rating",
     "webhooks.parallel",
+    "keys.pending_devices",
+    "keys.prekeys_held",
+    "keys.low_prekeys",
+    "keys.claims_burst",
+    "keys.claimed_burst",
 }
 
 

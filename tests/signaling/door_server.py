@@ -12,7 +12,7 @@ from typing import Any
 
 from aiohttp import web
 
-from config.settings import LimitSettings, ReplySettings, ServerSettings, TokenSettings
+from config.settings import KeySettings, LimitSettings, ReplySettings, ServerSettings, TokenSettings
 from protocol import errors
 from protocol.errors import ProtocolError
 from protocol.fields import Place, Role
@@ -33,6 +33,7 @@ from signaling.door.shared import Shared
 from signaling.door.websocket import Door
 from signaling.http.problems import problems
 from signaling.key_sets import KeySets
+from signaling.keys.service import KeysService
 from signaling.rooms import Rooms
 from signaling.timebase import Timebase
 
@@ -117,6 +118,7 @@ class DoorServer:
         tokens: TokenSettings | None = None,
         server: ServerSettings | None = None,
         replies: ReplySettings | None = None,
+        keys: KeySettings | None = None,
     ) -> None:
         self.limits = limits
         self.timebase = Timebase()
@@ -131,6 +133,14 @@ class DoorServer:
         self.around = Around.wired(
             self.store, self.rooms, self.bus, self.hub, self.timebase, replies or ReplySettings()
         )
+        self.keys = KeysService(
+            self.store,
+            self.rooms,
+            self.timebase,
+            keys or KeySettings(),
+            self.hub.keys_changed,
+            lambda notices: (),
+        )
         dispatcher = Dispatcher(
             self.rooms,
             self.hub,
@@ -140,6 +150,7 @@ class DoorServer:
             self.media,
             self.access,
             self.around,
+            self.keys,
             self.timebase,
             self,
         )

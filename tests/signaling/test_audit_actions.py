@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any, get_args
 
-from relay import documents, inbox, ratings, writes
+from relay import documents, inbox, keys, ratings, writes
 from relay.audit_trail import AuditWrite, HoldAudit, ReleaseAudit
 from relay.scheduling import DropCalendar, PutCalendar, PutSeries, ScheduleWrite
 from relay.webhooks import DropDelivery, ReplayDelivery, WebhookWrite
@@ -30,6 +30,11 @@ RECORDED = {
     DropDelivery,
     HoldAudit,
     ReleaseAudit,
+    keys.PutDeviceList,
+    keys.RequestDevice,
+    keys.ListDevice,
+    keys.DropDevice,
+    keys.ResetKeys,
 }
 WITH_AN_EVENT = {writes.AddMember, writes.RemoveMember, writes.PutSession, inbox.ClearFlag}
 """Each is in one commit with an event of the log, which is what is recorded."""
@@ -42,8 +47,12 @@ OF_THE_SERVER_ITSELF = {
     writes.Beat,
     writes.PutIdempotency,
     writes.ForgetIdempotency,
+    keys.NameDevice,
+    keys.PutPrekeys,
+    keys.ClaimPrekeys,
+    keys.ForgetClaims,
 }
-"""How far somebody has received and read, and what the server notes for itself."""
+"""How far somebody has received and read, what devices do among themselves, what the server notes."""
 
 
 def kinds(union: Any) -> set[Any]:
@@ -64,5 +73,6 @@ def test_every_name_that_is_used_is_described() -> None:
         calls += re.findall(r'self\._record\("([a-z_.]+)"', text)
         used |= set(calls)
     used |= {action for action, _ in actions._DOCUMENTS.values()}
+    used |= set(actions._DEVICES.values())
     assert len(used) > 15
     assert used <= set(actions.ACTIONS)

@@ -43,6 +43,7 @@ class ScriptedLink:
         self.signals: list[tuple[SignalNotice, SignalMessage]] = []
         self.memberships: list[MembershipNotice | PlaceNotice] = []
         self.ended: list[tuple[str, int | None]] = []
+        self.told_of: list[str] = []
         hub.enter(self)
 
     def event(self, message: EventMessage) -> None:
@@ -53,6 +54,9 @@ class ScriptedLink:
 
     def signal(self, notice: SignalNotice, message: SignalMessage) -> None:
         self.signals.append((notice, message))
+
+    def told(self, what: str, message: SignalMessage) -> None:
+        self.told_of.append(what)
 
     def moved(self, notice: MembershipNotice | PlaceNotice) -> None:
         self.memberships.append(notice)

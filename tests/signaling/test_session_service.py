@@ -18,7 +18,6 @@ from relay.rows import IdempotencyRecord
 from relay.writes import Outcome, PutIdempotency, PutSession, Write
 from signaling.caller import Caller
 from signaling.sessions.commands import Agreed
-from signaling.sessions.service import NODE
 from tests.signaling.sessions_kit import MINUTE, HandClock, Kit, person
 
 ANNA, BEN, CLEO = person("anna", "therapist"), person("ben", "client"), person("cleo", "guest")
@@ -291,18 +290,6 @@ async def test_after_a_restart_everyone_has_been_absent_since_the_process_was_la
             (died_ms, ("anna", "ben")),
             (None, ("anna",)),
         ]
-
-
-async def test_that_the_process_is_alive_is_noted_before_anything_that_may_fail(kit: Kit) -> None:
-    await kit.scheduled()
-    await kit.live()
-    row = await kit.store.session("s")
-    assert row is not None
-    await kit.store.commit(PutSession(msgspec.structs.replace(row, body=b"\xc1"), row.version))
-    kit.clock.wait_ms(MINUTE)
-    with pytest.raises(msgspec.MsgspecError):
-        await kit.sessions.tick()  # its countdown is due
-    assert await kit.store.beat(NODE) == kit.clock.ms
 
 
 async def test_a_clock_that_was_set_back_between_processes_keeps_nobody_in(tmp_path: Path) -> None:
