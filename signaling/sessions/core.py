@@ -100,11 +100,14 @@ def lost(session: Session, since_ms: int) -> Decision:
     """Everyone has been cut off since ``since_ms``, which is only known now: the server was down.
 
     Unlike a :class:`Drop`, which is known when it happens, it comes before what has fallen due since then.
+    What was due by then comes first, at its own time, even if the server did not live to carry it out.
     """
     at_ms = max(since_ms, session.changed_ms)
-    places = (*session.participants, *session.waiting)
+    before = advance(session, at_ms)
+    places = (*before.session.participants, *before.session.waiting)
     everyone = frozenset(chain.from_iterable(one.connections for one in places))
-    return _completed(session, entrance.drop(session, Drop(everyone), at_ms), at_ms)
+    dropped = entrance.drop(before.session, Drop(everyone), at_ms)
+    return before.then(_completed(before.session, dropped, at_ms))
 
 
 def _decided(session: Session, command: Command, now_ms: int) -> Decision:  # noqa: C901 - one row for each

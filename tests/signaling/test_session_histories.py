@@ -194,12 +194,13 @@ class Histories(RuleBasedStateMachine):
     def restart(self, down: int, unnoticed: int) -> None:
         """The process is killed; the next one knows when it was last alive, and takes everyone for absent."""
         alive = max(self.session.changed_ms, self.now - unnoticed)
-        due = min(deadlines(self.session).values(), default=alive)
-        alive = max(self.session.changed_ms, min(alive, due))
         self.now += down
         everyone = frozenset(f"{account}{device}" for account in ROLES for device in range(2))
         self.session = from_row(to_row(self.session, 1))
+        whole = lost(self.session, alive)
+        self.take(advance(self.session, alive), alive)
         self.disconnect(everyone, alive)
+        assert lost(self.session, alive).session == whole.session
         self.take(lost(self.session, alive), alive)
 
     @rule(hours=st.sampled_from([-1, 1]))
