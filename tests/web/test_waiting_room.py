@@ -6,7 +6,7 @@ import pytest
 
 from tests.chromium import Chromium
 from tests.web.scripted import Frame, ScriptedServer
-from tests.web.test_pages import at_the_page, come_in, reads
+from tests.web.test_pages import at_the_page, come_in, cut_and_meanwhile, reads
 from tests.web.therapy import HELD_DEVICES, now_ms, therapy
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")  # where the shared browser lives
@@ -134,11 +134,8 @@ async def test_who_is_let_in_during_a_cut_of_the_therapist_comes_in_after_it(
         await come_in(page)
         await scripted.waiting(waiter())
         await reads(page, "#waiters", "Your client is waiting")
-        assert scripted.peer is not None
-        scripted.peer.cut()
-        away = "document.getElementById('connection').innerText.includes('Reconnecting')"
         press = "document.querySelector('#waiters [data-action=admit]').click()"
-        await page.until(f"{away} && ({press}, true)")
+        await cut_and_meanwhile(page, scripted, press)
         assert (await scripted.request("session.admit"))["accounts"] == ["clara"]
         joins = [request["op"] for request in scripted.asked("session.join", "session.admit")]
         assert joins == ["session.join", "session.join", "session.admit"]
@@ -147,10 +144,7 @@ async def test_who_is_let_in_during_a_cut_of_the_therapist_comes_in_after_it(
 async def test_leaving_during_a_cut_is_leaving(browser: Chromium, server: ScriptedServer) -> None:
     async with at_the_page(browser, server) as (page, scripted):
         await come_in(page)
-        assert scripted.peer is not None
-        scripted.peer.cut()
-        away = "document.getElementById('connection').innerText.includes('Reconnecting')"
-        await page.until(f"{away} && (document.querySelector('[data-action=leave]').click(), true)")
+        await cut_and_meanwhile(page, scripted, "document.querySelector('[data-action=leave]').click()")
         await reads(page, "#farewell", "You have left the session")
         await scripted.request("session.get", 2)  # back, and not in the session
         await scripted.ping()
