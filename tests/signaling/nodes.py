@@ -36,8 +36,11 @@ def settings(folder: Path, **sections: Any) -> Settings:
 
 
 def token(account: str = "backend", role: Role = "operator", *, scope: str = SCOPES, **claims: Any) -> str:
-    """A token of the test key, for the back end unless said otherwise."""
-    return mint(Claims(DEVELOPMENT_KEY, account, role, exp=time.time() + 600, scope=scope, **claims), SECRET)
+    """A token of the test key, for the back end unless said otherwise.
+
+    It lasts for as long as all tests take together: parameters of tests are made before the first one runs.
+    """
+    return mint(Claims(DEVELOPMENT_KEY, account, role, exp=time.time() + 3600, scope=scope, **claims), SECRET)
 
 
 @asynccontextmanager
