@@ -3,13 +3,15 @@
  * as `module.function`, whose arguments and results are JSON, with bytes as `{"$bytes": base64}`.
  *
  * What cannot be told, such as keys, stays here under a name that the test gives it. An argument
- * `{"$held": name}` is it again, or a part: `{"$held": "pair.privateKey"}`. Held from the start are `kem` and
- * `modules`.
+ * `{"$held": name}` is it again, or a part: `{"$held": "pair.privateKey"}`; `held.name.method` is a method of
+ * it. Held from the start are `kem` and `modules`.
  */
 
+import { MemoryKeystore } from "./memory_keystore.js";
+
 const MODULES = [
-  "archive", "argon2", "attachments", "blake2b", "content", "epoch", "forms", "hpke", "identity", "kdf",
-  "keccak", "message", "padding", "prekeys", "ratchet", "signing", "structures", "xwing",
+  "archive", "argon2", "attachments", "blake2b", "content", "device", "epoch", "forms", "hpke", "identity",
+  "kdf", "keccak", "keystore", "message", "padding", "prekeys", "ratchet", "signing", "structures", "xwing",
 ];
 
 /** `perform(path, args, holdAs)` over the modules at `base`, with another KEM than theirs if one is given. */
@@ -17,10 +19,15 @@ export async function operations(base, otherKem = null) {
   const loaded = await Promise.all(MODULES.map((name) => import(`${base}/${name}.js`)));
   const all = Object.fromEntries(MODULES.map((name, i) => [name, loaded[i]]));
   const held = { kem: otherKem ?? all.xwing.xwing, modules: all };
-  Object.assign(all, { kem: held.kem, shown: (value) => value });
+  const keystoreOf = async (name) =>
+    globalThis.indexedDB === undefined ? new MemoryKeystore() : all.keystore.Keystore.open(name);
+  const restored = async (store, prekeys) =>
+    new all.device.Device(await store.load(), { store, kem: held.kem, prekeys });
+  const extractable = async (store) => keysIn(await store.load()).map((key) => key.extractable);
+  Object.assign(all, { kem: held.kem, shown: (value) => value, keystoreOf, restored, extractable });
   return async (path, args, holdAs) => {
     const given = JSON.parse(args, (_, value) => revived(value, held));
-    const result = await gathered(at(all, path)(...given));
+    const result = await gathered(call(path.startsWith("held.") ? { held } : all, path, given));
     if (holdAs !== null) held[holdAs] = result;
     return result;
   };
@@ -44,7 +51,22 @@ async function gathered(result) {
   return pieces;
 }
 
+/** All CryptoKeys in a value. */
+function keysIn(value) {
+  if (value instanceof CryptoKey) return [value];
+  if (value === null || typeof value !== "object" || value instanceof Uint8Array) return [];
+  return [...(value instanceof Map ? value.values() : Object.values(value))].flatMap(keysIn);
+}
+
+/** A method is called on its object. */
+function call(root, path, given) {
+  const names = path.split(".");
+  const name = names.pop();
+  return at(root, names.join("."))[name](...given);
+}
+
 function at(root, path) {
+  if (path === "") return root;
   return path.split(".").reduce((value, name) => value[name], root);
 }
 
@@ -55,6 +77,7 @@ export function revived(value, held = {}) {
 }
 
 function replaced(_, value) {
+  if (value instanceof Map) return Object.fromEntries(value);
   if (!(value instanceof Uint8Array)) return value;
   return { $bytes: btoa(Array.from(value, (byte) => String.fromCharCode(byte)).join("")) };
 }

@@ -66,7 +66,10 @@ export const EpochKeys = s.structure({
   slots: s.list(Slot, 1024),
 });
 
-/** Seal an epoch to `recipients`, each `{account, device, prekey, public}`. Gives EpochKeys. */
+/**
+ * Seal an epoch to `recipients`, each `{account, device, prekey, public}`. Gives EpochKeys. Throws
+ * `malformed`, with the recipient's `account`, for a public key that is none.
+ */
 export async function makeKeys(kem, header, seed, deviceKey, recipients) {
   const packed = s.pack(EpochHeader, header);
   const slots = await Promise.all(recipients.map((recipient) => sealSlot(kem, packed, seed, recipient)));
@@ -124,8 +127,12 @@ export async function openSlot(kem, header, slot, privateKey) {
 
 async function sealSlot(kem, header, seed, recipient) {
   const { account, device, prekey } = recipient;
-  const sealed = await hpke.seal(kem, recipient.public, await slotInfo(header, recipient), seed);
-  return { account, device, prekey, ...sealed };
+  try {
+    const sealed = await hpke.seal(kem, recipient.public, await slotInfo(header, recipient), seed);
+    return { account, device, prekey, ...sealed };
+  } catch (error) {
+    throw Object.assign(error, { account });
+  }
 }
 
 /** HPKE's `info` of a slot: which header it belongs to, and whose it is. */

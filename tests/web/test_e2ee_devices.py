@@ -1,0 +1,260 @@
+"""Whole devices in the browser and in Node, talking with devices in Python over a small server."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TypeAlias
+
+import pytest
+
+from protocol.e2ee.asking import SetAside
+from protocol.e2ee.device import Device
+from protocol.e2ee.epochs import EpochKeys, Place
+from tests.protocol.e2ee.app import FEW, START_MS, App, chance
+from tests.protocol.e2ee.server import Log, Server
+from tests.web.browser_app import BrowserApp
+from tests.web.runtimes import Runtime
+
+pytestmark = pytest.mark.asyncio(loop_scope="package")  # where the shared browser lives
+
+ROOM = "r"
+Someone: TypeAlias = App | BrowserApp
+
+
+async def settle(*apps: Someone) -> None:
+    """Let everyone connect, read and send until a round changes nothing."""
+    for _ in range(50):
+        before = standing(apps)
+        for app in apps:
+            await turn(app)
+        if standing(apps) == before:
+            return
+    raise AssertionError("it does not come to rest")
+
+
+def standing(apps: tuple[Someone, ...]) -> tuple[object, ...]:
+    """What changes when anyone does anything that matters."""
+    memory = apps[0].server.memory
+    shelves = [(len(shelf.one_time), shelf.highest, shelf.last_resort) for shelf in memory.shelves.values()]
+    return (
+        [len(log.events) for log in memory.rooms.values()],
+        [len(lists) for lists in memory.lists.values()],
+        [(len(app.shown), len(app.told)) for app in apps],
+        [len(memory.claims), len(memory.pending)],
+        shelves,
+    )
+
+
+async def turn(app: Someone) -> None:
+    """Connect, ask for everything that is due, and read everything."""
+    if isinstance(app, App):
+        app.connect()
+        while app.serves() and app.ask():
+            pass
+        for room in app.rooms() if app.server.listed(app.who) else ():
+            app.read(room)
+    else:
+        await app.connect()
+        while await app.ask():
+            pass
+        for room in app.rooms() if app.server.listed(app.who) else ():
+            await app.read(room)
+
+
+def texts(app: Someone) -> list[str]:
+    return [text for _, text in app.shown]
+
+
+def errors(app: BrowserApp) -> set[str]:
+    return {each["error"] for each in app.told if each["what"] == "set_aside"}
+
+
+async def couple(ours: Runtime) -> tuple[Server, BrowserApp, App]:
+    """Ada in a browser and Ben in Python, in one room."""
+    server = Server()
+    ada = await BrowserApp.first(ours, server, "ada", "a1")
+    ben = App.first(server, "ben", "b1")
+    await settle(ada, ben)
+    server.memory.rooms[ROOM] = Log(members={"ada", "ben"})
+    await settle(ada, ben)
+    return server, ada, ben
+
+
+async def test_both_read_what_both_write(ours: Runtime) -> None:
+    _, ada, ben = await couple(ours)
+    for number in range(3):
+        await ada.send(ROOM, f"from Ada {number}")
+        ben.send(ROOM, f"from Ben {number}")
+    await settle(ada, ben)
+    expected = {f"from {who} {number}" for who in ("Ada", "Ben") for number in range(3)}
+    assert texts(ada) == texts(ben)
+    assert set(texts(ada)) == expected
+    assert ada.told == []
+    assert ben.told == []
+    for speaker in (("ada", "a1"), ("ben", "b1")):
+        key = ben.device.exported(ROOM, speaker, "media", b"session", 32)
+        assert await ada.exported(ROOM, speaker, "media", b"session") == key
+
+
+async def test_an_epoch_ends_after_a_hundred_messages_and_after_a_day(ours: Runtime) -> None:
+    server, ada, ben = await couple(ours)
+
+    def opened() -> int:
+        return sum(isinstance(event.content, EpochKeys) for event in server.memory.rooms[ROOM].events)
+
+    for number in range(101):
+        await ada.send(ROOM, str(number))
+    await settle(ada, ben)
+    assert texts(ben) == [str(number) for number in range(101)]
+    assert opened() == 2
+    ada.now_ms += 25 * 3600 * 1000
+    await ada.send(ROOM, "the next day")
+    await settle(ada, ben)
+    assert texts(ben)[-1] == "the next day"
+    assert opened() == 3
+
+
+async def test_devices_are_let_in_and_put_out(ours: Runtime) -> None:
+    _, ada, ben = await couple(ours)
+    await ada.send(ROOM, "before")
+    await settle(ada, ben)
+    phone = App.further(ada.server, "ada", "a2")
+    await settle(phone)
+    await ada.step("approve", "a2", phone.device.key, ada.now_ms)
+    await settle(ada, ben, phone)
+    ben.send(ROOM, "to both")
+    await settle(ada, ben, phone)
+    assert texts(phone) == ["to both"]
+    assert {each.error for each in phone.told if isinstance(each, SetAside)} == {"before_this_device"}
+    await ada.step("revoke", "a2", ada.now_ms)
+    await settle(ada, ben)
+    ben.send(ROOM, "to one")
+    await settle(ada, ben)
+    assert texts(ada) == ["before", "to both", "to one"]
+
+
+async def test_a_browser_is_let_in_by_another_device(ours: Runtime) -> None:
+    _, ada, ben = await couple(ours)
+    ben.send(ROOM, "before")
+    await settle(ada, ben)
+    tablet = await BrowserApp.further(ours, ada.server, "ben", "b2")
+    await settle(tablet)
+    ben.device.approve("b2", tablet.key, ben.now_ms)
+    await settle(ben, ada, tablet)
+    await ada.send(ROOM, "to both of you")
+    await tablet.send(ROOM, "from the tablet")
+    await settle(ada, ben, tablet)
+    assert sorted(texts(tablet)) == ["from the tablet", "to both of you"]
+    assert errors(tablet) == {"before_this_device"}
+    assert sorted(texts(ben)) == sorted(texts(ada)) == ["before", "from the tablet", "to both of you"]
+
+
+async def test_after_a_crash_at_any_point_nothing_is_lost_or_doubled(ours: Runtime) -> None:
+    _, ada, ben = await couple(ours)
+    await ada.send(ROOM, "written")
+    for lose in (True, False) * 4:  # each request once without its reply, then the same again
+        await ada.crash()
+        await ada.ask(lose=lose)
+        await ada.crash()
+    ben.send(ROOM, "answered")
+    await settle(ada, ben)
+    assert sorted(texts(ben)) == sorted(texts(ada)) == ["answered", "written"]
+    assert ada.told == []
+    assert ben.told == []
+
+
+async def test_what_is_sent_again_is_the_same_bytes(ours: Runtime) -> None:
+    _, ada, _ = await couple(ours)
+    await ada.send(ROOM, "written")
+    asked = []
+    while due := await ada.requests():
+        asked.append(due[0]["ask"])
+        await ada.crash()
+        assert await ada.requests() == due
+        await ada.ask()
+    assert asked == ["lists", "claim", "keys", "message"]
+
+
+async def test_no_script_can_read_a_key_that_is_kept(chromium_modules: Runtime) -> None:
+    _, ada, ben = await couple(chromium_modules)
+    ben.send(ROOM, "hello")
+    await ada.send(ROOM, "hello")
+    await settle(ada, ben)
+    kept = await chromium_modules.call("extractable", ada.store)
+    # Its own and the account's keys, chains and exporters of two speakers and its epoch, halves of prekeys.
+    assert len(kept) >= 2 + 4 + 1 + 2 * 4
+    assert not any(kept)
+
+
+async def test_after_a_restore_what_was_lost_is_told_and_the_rest_is_read_once(ours: Runtime) -> None:
+    server, ada, ben = await couple(ours)
+    await ada.send(ROOM, "in the backup")
+    await settle(ada, ben)
+    backup = server.backup()
+    lost = await ada.send(ROOM, "after it")
+    await settle(ada, ben)
+    server.restore(backup)
+    await settle(ada, ben)
+    assert [each["mid"] for each in ada.told if each["what"] == "lost"] == [lost]
+    ben.send(ROOM, "and on")
+    await settle(ada, ben)
+    assert texts(ben) == ["in the backup", "after it", "and on"]
+    assert texts(ada) == ["in the backup", "after it", "and on"]
+
+
+async def test_a_server_that_lies_is_found_out(ours: Runtime) -> None:
+    server, ada, ben = await couple(ours)
+    ben.send(ROOM, "one")
+    await settle(ada, ben)
+    log = server.memory.rooms[ROOM].events
+    for again in log[-2:]:
+        log.append(replace(again, place=Place(1, len(log) + 1)))
+        await ada.read(ROOM)
+    assert [each["error"] for each in ada.told] == ["replayed", "duplicate"]
+
+
+async def test_an_event_that_does_not_follow_changes_nothing(ours: Runtime) -> None:
+    server, ada, ben = await couple(ours)
+    ben.send(ROOM, "one")
+    await settle(ben)
+    keys, message = server.memory.rooms[ROOM].events
+    assert await ada.kind_of(message) == "out_of_order"
+    assert await ada.kind_of(keys) is None
+    assert await ada.kind_of(message) is None
+    assert await ada.kind_of(keys) is None, "a duplicate is passed over"
+    assert texts(ada) == ["one"]
+
+
+async def test_another_key_for_an_account_stops_sending_until_its_person_decides(ours: Runtime) -> None:
+    server, ada, ben = await couple(ours)
+    await ada.send(ROOM, "to the Ben I know")
+    await settle(ada, ben)
+    anew = Device.first("ben", "b1", START_MS, chance("Ben begins anew"), FEW)
+    other = App(server, anew, "ben", "b1", START_MS)
+    server.memory.lists["ben"] = []
+    server.memory.shelves.pop(("ben", "b1"))
+    await settle(other)
+    ada.now_ms += 25 * 3600 * 1000  # the next epoch is due
+    await ada.send(ROOM, "to whom?")
+    await turn(ada)  # what is claimed is not signed by the Ben she knows
+    await turn(ada)  # so his list is looked at again
+    told = [(each["what"], each["account"], each["error"]) for each in ada.told]
+    assert told == [("suspicion", "ben", "forged_signature"), ("suspicion", "ben", "identity_changed")]
+    assert texts(other) == []
+    await ada.step("trust", "ben")
+    await settle(ada, other)
+    assert texts(other) == ["to whom?"]
+
+
+async def test_a_prekey_that_its_device_did_not_sign_stops_sending(ours: Runtime) -> None:
+    server, ada, _ = await couple(ours)
+    mallory = App.first(server, "mallory", "b1")
+    await settle(mallory)
+    server.memory.shelves["ben", "b1"] = server.memory.shelves["mallory", "b1"]
+    await ada.send(ROOM, "hello")
+    while await ada.ask():
+        pass
+    assert [(each["what"], each["account"], each["error"]) for each in ada.told] == [
+        ("suspicion", "ben", "forged_signature")
+    ]
+    assert server.memory.rooms[ROOM].events == []

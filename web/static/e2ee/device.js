@@ -1,0 +1,308 @@
+/**
+ * A whole client of end-to-end encryption without a connection: what the server tells goes in, and what is to
+ * be asked, saved and shown comes out.
+ *
+ * Every step is taken by itself, one after the other, and saved before its promise settles, together with its
+ * outcomes; only then may the app acknowledge the event, or send what `requests` names. What is due follows
+ * from what was saved alone: after a crash at any point, what was in flight is sent again byte for byte, and
+ * what was shown is not shown twice.
+ *
+ * An outcome is `{what, ...}`:
+ * - `opened`: a message to be shown, each once (`room`, `place`, `account`, `device`, `mid`, `session`,
+ *   `content`)
+ * - `set_aside`: an event that cannot be shown (`error` is a kind; no defect when it is `before_this_device`)
+ * - `missing`: `count` messages of a device were left out; null when whole epochs are
+ * - `suspicion`: keys of an `account` that cannot be right; people decide on the `error` `identity_changed`
+ * - `lost`: a message sent is gone after a restore; send it again under its `mid`
+ * - `not_sent`: a message was refused for good
+ * - `unlisted`: this device is not in its account's list
+ */
+
+import * as account from "./account.js";
+import { random } from "./bytes.js";
+import * as circle from "./circle.js";
+import { encodeContent } from "./content.js";
+import { E2eeError, require } from "./errors.js";
+import { verificationCode } from "./identity.js";
+import * as ratchet from "./ratchet.js";
+import * as receiving from "./receiving.js";
+import * as sending from "./sending.js";
+import * as signing from "./signing.js";
+import { address, newRoom, newState, roomPart } from "./state.js";
+import * as stock from "./stock.js";
+import { xwing } from "./xwing.js";
+
+/** How many messages may wait in one room; full: `outbox_full`, and nothing is taken. */
+const OUTBOX = 1000;
+const MAX_CONTENT_BYTES = 90 * 1024;
+
+/** In place of the names of the parts that a step changed. */
+const EVERYTHING = null;
+
+/** A place for a state that forgets it with the page; see `keystore.js` for one that does not. */
+export const forgetful = { save: async () => {} };
+
+export class Device {
+  #state;
+  #options;
+  #last = Promise.resolve(); // the step under way, after which the next one may begin
+
+  /**
+   * `state` as `load` of a keystore gave it. Options: `store`, such as a keystore, with
+   * `save(state, outcomes, changed)`; `kem` where WebCrypto has no ML-KEM; how many `prekeys` to keep with
+   * the server.
+   *
+   * When a step fails with anything but an E2eeError, as when it cannot be saved, load the device anew.
+   */
+  constructor(state, { store = forgetful, kem = xwing, prekeys = stock.TARGET } = {}) {
+    this.#state = state;
+    this.#options = { store, kem, prekeys };
+  }
+
+  /**
+   * The first device of an account, which makes the account's key: `{device, secrets}`. The secrets are for
+   * the vault and for nothing else: the device itself holds keys that no script can read.
+   */
+  static async first(owner, name, nowMs, options) {
+    const secrets = { accountSeed: random(signing.SEED_BYTES), archiveSeed: null };
+    const state = newState(owner, name, await signing.generate());
+    state.accountKey = await signing.fromSeed(secrets.accountSeed);
+    await account.found(state, nowMs);
+    const device = new Device(state, options);
+    await device.#step(() => [], EVERYTHING);
+    return { device, secrets };
+  }
+
+  /** Another device of an account, which one that holds the account's key has to let in. */
+  static async further(owner, name, options) {
+    const device = new Device(newState(owner, name, await signing.generate()), options);
+    await device.#step(() => [], EVERYTHING);
+    return device;
+  }
+
+  /** This device's public key, 32 bytes. */
+  get key() {
+    return this.#state.key.publicKey;
+  }
+
+  /** What the person compares on both devices before this one is let in, once the account has a list. */
+  async code() {
+    const own = circle.latest(this.#state, this.#state.account);
+    return own === null ? null : verificationCode(own.accountKey, this.key);
+  }
+
+  // --- The account's devices ------------------------------------------------------------------------------
+
+  /** Let a device in whose verification code the person has compared. */
+  approve(device, key, nowMs) {
+    return this.#step((state) => account.approve(state, device, key, nowMs));
+  }
+
+  /** Take a device out of the list: nothing that is written from then on is sealed to it. */
+  revoke(device, nowMs) {
+    return this.#step((state) => account.revoke(state, device, nowMs));
+  }
+
+  /** From now on seal to the archive of this public key, too, or to none. */
+  keepArchive(publicKey, nowMs) {
+    return this.#step((state) => account.keepArchive(state, publicKey, nowMs));
+  }
+
+  /** Hold what a vault held, `{accountSeed, archiveSeed}`, either of them null; as unreadable keys. */
+  adopt({ accountSeed, archiveSeed }) {
+    return this.#step(async (state) => {
+      if (accountSeed !== null) state.accountKey = await signing.fromSeed(accountSeed);
+      if (archiveSeed === null) return;
+      state.archiveKey = (await this.#options.kem.fromSeed(archiveSeed)).privateKey;
+    });
+  }
+
+  /** The person has decided that another account's new key is right. */
+  trust(other) {
+    return this.#step((state) => {
+      if (!circle.trust(state, other)) return;
+      for (const room of state.rooms.values()) Object.assign(room, { halted: "", lists: null });
+    }, EVERYTHING);
+  }
+
+  // --- What the server tells ------------------------------------------------------------------------------
+
+  /** A connection has begun: `{generation, digest, count, lowest, highest, lastResort, list}`. */
+  welcome(inventory, nowMs) {
+    return this.#step(async (state) => {
+      const good = await stock.compare(state.stock, inventory, nowMs);
+      const { kem, prekeys: target } = this.#options;
+      await stock.refill(state.stock, kem, { count: inventory.count, target, nowMs });
+      Object.assign(state, { serverList: inventory.list, requested: false });
+      for (const room of state.rooms.values()) {
+        if (room.halted !== "") Object.assign(room, { halted: "", lists: null, claim: null });
+      }
+      return good ? [] : [{ what: "suspicion", account: state.account, error: "inventory_drift" }];
+    }, EVERYTHING);
+  }
+
+  /** The account's current SignedList, told by itself or because `list` was refused. */
+  ownList(signed) {
+    return this.#step((state) => account.takeList(state, signed));
+  }
+
+  /** A request `list` was carried out. */
+  listStored(number) {
+    return this.#step((state) => account.listStored(state, number));
+  }
+
+  /** A request `listing` was carried out. */
+  listingRequested() {
+    return this.#step((state) => void (state.requested = true));
+  }
+
+  /** A request `prekeys` was carried out, with these ids. */
+  prekeysStored(ids) {
+    return this.#step((state) => stock.confirm(state.stock, ids), ["stock"]);
+  }
+
+  /** The lists of a room's members: `{members, lists, barred, organisation}`, see `sending.takeLists`. */
+  lists(name, told, nowMs) {
+    return this.#inRoom(name, nowMs, (state, room) => sending.takeLists(state, room, told));
+  }
+
+  /** What a request `claim` gave: a list of `[account, device, SignedPrekey]`. */
+  claimed(name, claim, given, nowMs) {
+    return this.#inRoom(name, nowMs, (state, room) => sending.takePrekeys(state, room, claim, given));
+  }
+
+  /** A request `keys` or `message` was carried out, now or before. */
+  stored(name, mid, place, nowMs) {
+    return this.#inRoom(name, nowMs, (_, room) => sending.stored(room, mid, place));
+  }
+
+  /** A request `keys` or `message` was refused for good: `{error, again, lists}`, see `sending.refused`. */
+  refused(name, mid, refusal, nowMs) {
+    return this.#inRoom(name, nowMs, (state, room) => sending.refused(state, name, room, mid, refusal));
+  }
+
+  /**
+   * The next event of a room, as for `receiving.take`; one that was taken in before is passed over. Throws
+   * `out_of_order` when it does not follow: nothing has changed, and the log is to be resumed from `cursor`.
+   */
+  event(event, nowMs) {
+    const { log, offset } = event.place;
+    return this.#inRoom(event.room, nowMs, async (state, room) => {
+      const { cursor } = room;
+      if (log === cursor.log && offset <= cursor.offset) return [];
+      const follows = offset === cursor.offset + 1 && (cursor.log === 0 || cursor.log === log);
+      require(follows, "out_of_order", "the event does not follow the last one");
+      const outcomes = await receiving.take(state, this.#options.kem, room, event);
+      room.cursor = event.place;
+      return outcomes;
+    }, event.keys ? ["self", "stock"] : []);
+  }
+
+  /** The log goes on from `lowest`: it began anew with a restore, or what was before is purged. */
+  reset(name, log, lowest) {
+    return this.#step((state) => {
+      const room = this.#room(name);
+      if (log === room.cursor.log) for (const speaker of room.speakers.values()) speaker.loose = true;
+      else {
+        Object.assign(room, { floor: new Map(), epoch: null, previous: null, replaying: true });
+        room.sent = room.sent.filter(({ place }) => place.offset >= lowest);
+      }
+      room.cursor = { log, offset: Math.max(0, lowest - 1) };
+    }, [roomPart(name)]);
+  }
+
+  /** Everything stored so far has been delivered. Nothing is sent in a room before the first time. */
+  caughtUp(name, log, nowMs) {
+    return this.#inRoom(name, nowMs, (_, room) => {
+      if (room.cursor.log === 0) room.cursor = { log, offset: 0 };
+      if (!room.replaying) return [];
+      room.replaying = false;
+      const isHere = ({ place }) => place.log === room.cursor.log;
+      const lost = room.sent.filter((sent) => !isHere(sent));
+      room.sent = room.sent.filter(isHere);
+      return lost.map(({ mid }) => ({ what: "lost", room: name, mid }));
+    });
+  }
+
+  /** The account is no longer a member of a room. */
+  removed(name) {
+    return this.#step((state) => void state.rooms.delete(name), [roomPart(name)]);
+  }
+
+  // --- What the app asks ----------------------------------------------------------------------------------
+
+  /**
+   * Write a message; a promise of its id, 16 bytes, once it is saved. With `mid` it is one that was `lost`.
+   * Throws `outbox_full`, or `bad_content` when it is too long.
+   */
+  async send(name, content, nowMs, { mid = sending.newId(nowMs), session = null, urgent = false } = {}) {
+    const encoded = encodeContent(content);
+    require(encoded.length <= MAX_CONTENT_BYTES, "bad_content", "a message this long goes as an attachment");
+    await this.#inRoom(name, nowMs, (_, room) => {
+      require(room.drafts.length < OUTBOX, "outbox_full", "too many messages wait for the server");
+      room.drafts = [...room.drafts, { mid, content: encoded, session, urgent }];
+    });
+    return mid;
+  }
+
+  /** The last event of a room that was taken in: `{log, offset}`. */
+  cursor(name) {
+    return this.#room(name).cursor;
+  }
+
+  /**
+   * A key that every device of the room derives from a speaker's live epoch, as for its media. Throws
+   * `unknown_epoch` when there is none that can be opened.
+   */
+  exported(name, [owner, device], label, context, length) {
+    const speaker = this.#room(name).speakers.get(address(owner, device));
+    if (!speaker?.exporter) throw new E2eeError("unknown_epoch", "no epoch of this device can be opened");
+    return ratchet.exported(speaker.exporter, label, context, length);
+  }
+
+  /**
+   * What the server is to be asked for now, in this order; each `{ask, ...}`: `listing` (`key`), `prekeys`
+   * (`oneTime`, `lastResort`), `list` (`list`), `lists` (`room`), `claim` (`room`, `claim`, `devices`),
+   * `keys` (`room`, `mid`, `keys`), `message` (`room`, `mid`, `data`, `session`, `urgent`, `lists`). All can
+   * be repeated, and are named until they are answered.
+   */
+  async requests() {
+    await this.#last;
+    const state = this.#state;
+    const listed = account.isListed(state);
+    const due = listed || state.requested ? [] : [{ ask: "listing", key: this.key }];
+    const wanted = await stock.unconfirmed(state);
+    if (wanted !== null) due.push({ ask: "prekeys", ...wanted });
+    const next = account.listDue(state);
+    if (next !== null) due.push({ ask: "list", list: next });
+    if (!listed) return due;
+    const ofRooms = [...state.rooms].map(([name, room]) => sending.requestOf(state, name, room));
+    return [...due, ...ofRooms.filter((request) => request !== null)];
+  }
+
+  /** One step in a room, and what follows from it there. */
+  #inRoom(name, nowMs, change, alsoChanged = ["self"]) {
+    const work = async (state) => {
+      const room = this.#room(name);
+      const outcomes = (await change(state, room)) ?? [];
+      return [...outcomes, ...(await sending.proceed(state, this.#options.kem, name, room, nowMs))];
+    };
+    return this.#step(work, [roomPart(name), ...alsoChanged]);
+  }
+
+  /** One change after the other, each saved with its outcomes before the next begins. */
+  #step(change, changed = ["self"]) {
+    const step = this.#last.then(async () => {
+      const outcomes = (await change(this.#state)) ?? [];
+      await this.#options.store.save(this.#state, outcomes, changed);
+      return outcomes;
+    });
+    this.#last = step.catch(() => undefined); // it is told to whoever took the step
+    return step;
+  }
+
+  #room(name) {
+    if (!this.#state.rooms.has(name)) this.#state.rooms.set(name, newRoom());
+    return this.#state.rooms.get(name);
+  }
+}
