@@ -97,7 +97,7 @@ class Deliverer:
             result = Failed("internal")
         write = settle(delivery, result, self._timebase.now_ms(), random.random(), self._pace)  # noqa: S311 - jitter
         await self._commit(write)
-        if self._agenda.settled(delivery.id, result, self._timebase.now_ms()):
+        if self._agenda.settled(delivery.id, result):
             _log.info("endpoint_back", endpoint=self._endpoint)
             await self._commit(HastenDeliveries(self._endpoint, self._timebase.now_ms()))
         self._report(delivery, result, write)

@@ -75,8 +75,7 @@ def settle(
 class Agenda:
     """What is under way to one endpoint: at most ``parallel`` deliveries, no two of the same lane.
 
-    While the endpoint is down, one at a time and at most every :data:`PROBE_MS`.
-
+    While the endpoint is down they begin one by one, :data:`PROBE_MS` after one another.
     The store has the deliveries; here are only the ids of those that are being attempted. Each turn is
     :meth:`begin`, a read of as many heads of lanes as :attr:`wanted`, and :meth:`start`.
     """
@@ -99,25 +98,28 @@ class Agenda:
 
     def start(self, heads: Sequence[Delivery], now_ms: int) -> tuple[Delivery, ...]:
         """Those of ``heads``, the first of lanes by when they are due, to be attempted now."""
-        free = self._places(now_ms) - len(self._under_way)
-        starting = tuple(one for one in self._idle(heads) if _due_ms(one) <= now_ms)[: max(0, free)]
+        free = self._parallel - len(self._under_way)
+        if self._down:
+            free = min(free, 1) if now_ms >= self._probe_ms else 0
+        starting = tuple(one for one in self._idle(heads) if _due_ms(one) <= now_ms)[:free]
+        if starting:
+            self._probe_ms = now_ms + PROBE_MS
         self._under_way.update(one.id for one in starting)
         return starting
 
     def wake_ms(self, heads: Sequence[Delivery]) -> int | None:
         """When to look again by itself; None if only after something has happened."""
-        if len(self._under_way) >= self._places(self._probe_ms):
+        if len(self._under_way) >= self._parallel:
             return None
         first_ms = min((_due_ms(one) for one in self._idle(heads)), default=None)
         return max(first_ms, self._probe_ms) if first_ms is not None and self._down else first_ms
 
-    def settled(self, delivery: str, result: Result, now_ms: int) -> bool:
+    def settled(self, delivery: str, result: Result) -> bool:
         """What came of an attempt is in the store. True if the endpoint was down and is back."""
         self._under_way.discard(delivery)
         self._settled.add(delivery)
         if isinstance(result, Failed):
             self._failures += 1
-            self._probe_ms = now_ms + PROBE_MS
             return False
         was_down = self._down
         self._failures = 0
@@ -126,12 +128,6 @@ class Agenda:
     @property
     def _down(self) -> bool:
         return self._failures >= DOWN_AFTER
-
-    def _places(self, now_ms: int) -> int:
-        """How many deliveries may be under way."""
-        if self._down:
-            return 1 if now_ms >= self._probe_ms else 0
-        return self._parallel
 
     def _idle(self, heads: Sequence[Delivery]) -> list[Delivery]:
         busy = self._under_way | self._settled

@@ -78,7 +78,7 @@ def test_no_more_than_allowed_are_under_way() -> None:
     agenda.begin()
     assert [one.id for one in agenda.start(heads, NOW)] == ["a", "b"]
     assert agenda.wake_ms(heads) is None
-    agenda.settled("a", Accepted(), NOW)
+    agenda.settled("a", Accepted())
     agenda.begin()
     assert agenda.wanted == 4
     assert [one.id for one in agenda.start(heads[1:], NOW)] == ["c"]
@@ -99,7 +99,7 @@ def test_what_was_settled_while_it_was_read_is_not_attempted_again() -> None:
     agenda.begin()
     agenda.start(heads, NOW)
     agenda.begin()  # a read begins, and sees the delivery as it was before
-    agenda.settled("a", Accepted(), NOW)
+    agenda.settled("a", Accepted())
     assert agenda.start(heads, NOW) == ()
     agenda.begin()
     assert agenda.start(heads, NOW) == tuple(heads)
@@ -108,9 +108,22 @@ def test_what_was_settled_while_it_was_read_is_not_attempted_again() -> None:
 @pytest.mark.parametrize(("failures", "back"), [(DOWN_AFTER - 1, False), (DOWN_AFTER, True)])
 def test_an_endpoint_that_was_down_is_back_with_its_first_success(failures: int, back: bool) -> None:
     agenda = Agenda(4)
-    assert not any(agenda.settled("a", Failed("connect"), NOW) for _ in range(failures))
-    assert agenda.settled("b", Accepted(), NOW) is back
-    assert not agenda.settled("c", Accepted(), NOW)
+    assert not any(agenda.settled("a", Failed("connect")) for _ in range(failures))
+    assert agenda.settled("b", Accepted()) is back
+    assert not agenda.settled("c", Accepted())
+
+
+def test_a_room_that_hangs_does_not_hold_up_another_while_the_endpoint_seems_down() -> None:
+    agenda = Agenda(2)
+    for _ in range(DOWN_AFTER):
+        agenda.settled("a", Failed("timeout"))
+    agenda.begin()
+    heads = [waiting("a"), waiting("b")]
+    assert agenda.start(heads, NOW) == (heads[0],)  # and nothing is heard of it
+    assert agenda.wake_ms(heads) == NOW + PROBE_MS
+    assert agenda.start(heads, NOW + PROBE_MS - 1) == ()
+    assert agenda.start(heads, NOW + PROBE_MS) == (heads[1],)
+    assert agenda.wake_ms(heads) is None
 
 
 # --- Whole histories, on a store and a clock that is moved by hand
@@ -153,7 +166,7 @@ class History:
         if isinstance(result, Accepted):
             self.accepted[delivery.lane].append(delivery.id)
         await self.store.commit(settle(delivery, result, self.now_ms, self._chance.random(), PACE))
-        if self._agenda.settled(delivery.id, result, self.now_ms):
+        if self._agenda.settled(delivery.id, result):
             await self.store.commit(HastenDeliveries("e", self.now_ms))
 
 
