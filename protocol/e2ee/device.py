@@ -115,7 +115,7 @@ class Device:
         """A connection has begun."""
         value = self._state
         good = stock.compare(value.stock, inventory, now_ms)
-        stock.refill(value, now_ms, self._draw, self._tuning.prekeys)
+        stock.refill(value, inventory.count, now_ms, self._draw, self._tuning.prekeys)
         value.server_list = inventory.list
         value.requested = False
         for room in value.rooms.values():

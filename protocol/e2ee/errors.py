@@ -158,8 +158,8 @@ class Duplicate(MessageError, name="duplicate", meaning="it is the one opened la
     """The server delivers one event under two offsets."""
 
 
-class Replayed(MessageError, name="replayed", meaning="it was opened before"):
-    """An old message in a new place."""
+class Replayed(MessageError, name="replayed", meaning="its sender's later messages were read before"):
+    """An old message in a new place: read long ago, or told as missing since."""
 
 
 class Gap(MessageError, name="gap", meaning="earlier messages of this sender are missing"):

@@ -34,7 +34,7 @@ def compare(stock: Stock, inventory: Inventory, now_ms: int) -> bool:
     held = [number for number in taken if inventory.lowest is not None and number >= inventory.lowest]
     publics = ((number, xwing.public_key(stock.one_time[number].seed)) for number in held)
     good = len(held) == inventory.count and inventory_digest(publics) == inventory.digest
-    _settle(stock, set(taken), set(held) if good else set(), now_ms)
+    _settle(stock, set(taken), set(held), now_ms)
     for number, prekey in stock.last_resort.items():
         stock.last_resort[number] = replace(prekey, confirmed=number == inventory.last_resort)
     _forget(stock, now_ms)
@@ -57,10 +57,14 @@ def _settle(stock: Stock, taken: set[int], held: set[int], now_ms: int) -> None:
             stock.one_time[number] = replace(prekey, confirmed=True, gone_ms=now_ms)
 
 
-def refill(state: State, now_ms: int, draw: Callable[[int], bytes], target: int) -> None:
-    """Make what is missing of one-time prekeys and, when it is due, a new last-resort one."""
+def refill(state: State, count: int, now_ms: int, draw: Callable[[int], bytes], target: int) -> None:
+    """Make what is missing of one-time prekeys and, when it is due, a new last-resort one.
+
+    The server holds ``count`` one-time prekeys. Its number counts, and not ours: whatever it has made of
+    them, it is never given more than the target.
+    """
     stock = state.stock
-    live = sum(1 for prekey in stock.one_time.values() if prekey.gone_ms is None)
+    live = count + sum(1 for each in stock.one_time.values() if not each.confirmed and each.gone_ms is None)
     if live <= target // 2:
         for _ in range(target - live):
             _add(stock, stock.one_time, now_ms, draw)

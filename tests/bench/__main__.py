@@ -17,7 +17,14 @@ from tests.bench.report import as_json, table
 
 RESULT = Path("build/bench.json")
 
-BENCHES: tuple[str, ...] = ("rtp_forward", "relay_store", "websocket", "relay_durable", "clock_lateness")
+BENCHES: tuple[str, ...] = (
+    "rtp_forward",
+    "relay_store",
+    "websocket",
+    "relay_durable",
+    "clock_lateness",
+    "e2ee",
+)
 """The modules of this package that have a ``measure()``, in the order in which they run."""
 
 

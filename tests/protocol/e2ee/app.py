@@ -31,8 +31,9 @@ from protocol.e2ee.device import Device, Tuning
 from protocol.e2ee.errors import OutOfOrder
 from protocol.e2ee.prekeys import Prekey
 from protocol.e2ee.structures import unpack
-from tests.protocol.e2ee.server import Conflict, Reply, Server, Stored
+from tests.protocol.e2ee.server import Conflict, Log, Reply, Server, Stored
 
+ROOM = "r"
 FEW = Tuning(prekeys=4)
 START_MS = 1_800_000_000_000
 
@@ -168,6 +169,26 @@ class App:
             case _:
                 raise AssertionError(f"{type(reply).__name__} is no reply to {type(request).__name__}")
         return []
+
+
+def meet() -> tuple[Server, App, App]:
+    """Ada and Ben, each with one device, in the room :data:`ROOM`."""
+    server = Server()
+    ada, ben = App.first(server, "ada", "a1"), App.first(server, "ben", "b1")
+    settle([ada, ben])
+    server.memory.rooms[ROOM] = Log(members={"ada", "ben"})
+    settle([ada, ben])
+    return server, ada, ben
+
+
+def let_in(holder: App, account: str, name: str) -> App:
+    """Another device of an account, approved by one that holds its key."""
+    added = App.further(holder.server, account, name, holder.now_ms)
+    settle([added])
+    holder.device.approve(name, added.device.key, holder.now_ms)
+    holder.save()
+    settle([holder, added])
+    return added
 
 
 def settle(apps: list[App], rounds: int = 50) -> None:

@@ -6,10 +6,8 @@ import pytest
 
 from protocol.e2ee.asking import SendKeys, SendMessage, SetAside
 from protocol.e2ee.structures import pack
-from tests.protocol.e2ee.app import App, settle
-from tests.protocol.e2ee.server import Log, Server
-
-ROOM = "r"
+from tests.protocol.e2ee.app import ROOM, App, let_in, meet, settle
+from tests.protocol.e2ee.server import Server
 
 
 def texts(app: App) -> list[str]:
@@ -18,21 +16,7 @@ def texts(app: App) -> list[str]:
 
 @pytest.fixture
 def pair() -> tuple[Server, App, App]:
-    server = Server()
-    ada, ben = App.first(server, "ada", "a1"), App.first(server, "ben", "b1")
-    settle([ada, ben])
-    server.memory.rooms[ROOM] = Log(members={"ada", "ben"})
-    settle([ada, ben])
-    return server, ada, ben
-
-
-def let_in(holder: App, account: str, name: str) -> App:
-    added = App.further(holder.server, account, name, holder.now_ms)
-    settle([added])
-    holder.device.approve(name, added.device.key, holder.now_ms)
-    holder.save()
-    settle([holder, added])
-    return added
+    return meet()
 
 
 def test_both_read_what_both_write(pair: tuple[Server, App, App]) -> None:

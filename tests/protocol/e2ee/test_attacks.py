@@ -1,0 +1,467 @@
+"""A server that lies, and members that do: each lie is found, has its own name, and harms nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from msgspec.structs import replace
+
+from protocol.e2ee import epochs, messages, ratchet, signing, structures, xwing
+from protocol.e2ee.asking import Event, Lists, MessageData, Missing, SetAside, Suspicion
+from protocol.e2ee.circle import read
+from protocol.e2ee.devices import DeviceEntry, SignedList, make_list, next_list
+from protocol.e2ee.epochs import EpochKeys, Place, Recipient
+from protocol.e2ee.messages import Envelope
+from protocol.e2ee.prekeys import Prekey, make_prekey
+from protocol.e2ee.structures import pack, unpack
+from tests.protocol.e2ee.app import ROOM, App, chance, let_in, meet, settle
+from tests.protocol.e2ee.server import Server
+from tests.vectors.values import drawn
+
+
+def written(ada: App, *texts: str) -> list[Event]:
+    """What the room's log has, once Ada has written these."""
+    for text in texts:
+        ada.send(ROOM, text)
+    settle([ada])
+    return list(ada.server.memory.rooms[ROOM].events)
+
+
+def deliver(app: App, *events: Event) -> None:
+    """A server delivers these events in this order, with others of no meaning in between.
+
+    None comes earlier than where it was stored: that is a lie with a test of its own.
+    """
+    for event in events:
+        offset = app.device.cursor(ROOM).offset + 1
+        for between in range(offset, event.place.offset):
+            app.take(Event(ROOM, Place(1, between)))
+        offset = max(offset, event.place.offset)
+        app.take(Event(ROOM, Place(1, offset), event.account, event.device, event.content))
+
+
+def texts(app: App) -> list[str]:
+    return [text for _, text in app.shown]
+
+
+def found(app: App) -> list[str]:
+    """The names of what was told besides messages."""
+    names = {SetAside: "error", Suspicion: "error"}
+    return [getattr(told, names[type(told)]) if type(told) in names else "missing" for told in app.told]
+
+
+@pytest.fixture
+def scene() -> tuple[Server, App, App]:
+    return meet()
+
+
+Scene = tuple[Server, App, App]
+
+
+# --- What the server does to messages -----------------------------------------------------------------
+
+
+def message(event: Event) -> MessageData:
+    assert isinstance(event.content, MessageData)
+    return event.content
+
+
+def with_data(event: Event, change: Callable[[Envelope], Envelope]) -> Event:
+    body = message(event)
+    changed = pack(change(unpack(Envelope, body.data)))
+    return Event(event.room, event.place, event.account, event.device, MessageData(body.mid, changed))
+
+
+CHANGES: dict[str, Callable[[Event], Event]] = {
+    "wrong_sender": lambda e: Event(e.room, e.place, "ada", "a2", e.content),
+    "wrong_message_id": lambda e: Event(
+        e.room, e.place, e.account, e.device, MessageData(bytes(16), message(e).data)
+    ),
+    "wrong_session": lambda e: Event(
+        e.room, e.place, e.account, e.device, MessageData(message(e).mid, message(e).data, "s")
+    ),
+    "truncated": lambda e: Event(
+        e.room, e.place, e.account, e.device, MessageData(message(e).mid, message(e).data[:-70])
+    ),
+    "malformed": lambda e: Event(e.room, e.place, e.account, e.device, MessageData(message(e).mid, b"\xc1")),
+    "forged_signature": lambda e: with_data(
+        e, lambda envelope: replace(envelope, ciphertext=bytes(len(envelope.ciphertext)))
+    ),
+}
+
+
+@pytest.mark.parametrize("error", CHANGES)
+def test_a_changed_message_is_set_aside_and_the_next_one_is_read(scene: Scene, error: str) -> None:
+    _, ada, ben = scene
+    keys, first, second = written(ada, "one", "two")
+    changed = CHANGES[error](first)
+    deliver(ben, keys)
+    if changed.device == "a2":  # A device that speaks too, so that its name is known.
+        room = ben.device._state.rooms[ROOM]
+        room.speakers["ada", "a2"] = room.speakers["ada", "a1"]
+    deliver(ben, changed, first, second)
+    assert texts(ben) == ["one", "two"]
+    assert found(ben) == [error]
+
+
+def test_a_message_of_another_room(scene: Scene) -> None:
+    _, ada, ben = scene
+    keys, first = written(ada, "one")
+    deliver(ben, keys)
+    room = ben.device._state.rooms
+    room["elsewhere"] = room[ROOM]
+    ben.take(Event("elsewhere", Place(1, 2), first.account, first.device, first.content))
+    assert (texts(ben), found(ben)) == ([], ["wrong_room"])
+    ben.take(Event("elsewhere", Place(1, 3), keys.account, keys.device, keys.content))
+    assert found(ben)[1:] == ["wrong_room"]
+
+
+def test_replays(scene: Scene) -> None:
+    _, ada, ben = scene
+    keys, one, two = written(ada, "one", "two")
+    deliver(ben, keys, one, one, two, one, keys)
+    assert (texts(ben), found(ben)) == (["one", "two"], ["duplicate", "replayed", "replayed"])
+
+
+def test_a_message_left_out(scene: Scene) -> None:
+    _, ada, ben = scene
+    keys, _, _, three = written(ada, "one", "two", "three")
+    deliver(ben, keys, three)
+    assert texts(ben) == ["three"]
+    assert [told.count for told in ben.told if isinstance(told, Missing)] == [2]
+
+
+def test_a_hole_in_the_log_changes_nothing(scene: Scene) -> None:
+    _, ada, ben = scene
+    keys, _, two = written(ada, "one", "two")
+    deliver(ben, keys)
+    saved = ben.device.to_bytes()
+    with pytest.raises(Exception, match="out_of_order"):
+        ben.device.event(two, ben.now_ms)
+    assert ben.device.to_bytes() == saved
+
+
+def test_messages_swapped(scene: Scene) -> None:
+    _, ada, ben = scene
+    keys, one, two = written(ada, "one", "two")
+    deliver(ben, keys, two, one)
+    assert (texts(ben), found(ben)) == (["two"], ["missing", "replayed"])
+
+
+def next_day(ada: App) -> None:
+    ada.now_ms += 25 * 3600 * 1000
+
+
+def test_the_end_of_an_epoch_left_out(scene: Scene) -> None:
+    _, ada, ben = scene
+    written(ada, "one", "two")
+    next_day(ada)
+    keys, one, _, keys2, three = written(ada, "three")
+    deliver(ben, keys, one, keys2, three)
+    assert (texts(ben), found(ben)) == (["one", "three"], ["missing"])
+
+
+def test_a_whole_epoch_left_out(scene: Scene) -> None:
+    _, ada, ben = scene
+    log: list[Event] = []
+    for text in ("one", "two", "three"):
+        next_day(ada)
+        log = written(ada, text)
+    deliver(ben, *log[:2], *log[4:])
+    assert (texts(ben), found(ben)) == (["one", "three"], ["missing"])
+
+
+def test_the_keys_left_out(scene: Scene) -> None:
+    _, ada, ben = scene
+    _, one = written(ada, "one")
+    deliver(ben, one)
+    assert (texts(ben), found(ben)) == ([], ["unknown_epoch"])
+
+
+def test_a_message_held_back_beyond_its_epoch(scene: Scene) -> None:
+    _, ada, ben = scene
+    written(ada, "one", "two")
+    next_day(ada)
+    keys, one, two, keys2, three = written(ada, "three")
+    deliver(ben, keys, one, keys2, two, three)
+    assert (texts(ben), found(ben)) == (["one", "three"], ["missing", "wrong_epoch"])
+
+
+def test_a_message_put_before_what_its_sender_had_read(scene: Scene) -> None:
+    _, ada, ben = scene
+    saved = ben.saved
+    ben.send(ROOM, "a question")
+    settle([ben, ada])
+    _, _, keys, answer = written(ada, "an answer")
+    ben.saved = saved
+    ben.shown.clear()
+    ben.crash()
+    for offset, event in enumerate((keys, answer), 1):
+        ben.take(Event(ROOM, Place(1, offset), event.account, event.device, event.content))
+    assert (texts(ben), found(ben)) == ([], ["reordered", "unknown_epoch"])
+
+
+# --- What the server does to keys ---------------------------------------------------------------------
+
+
+def epoch_keys(event: Event) -> EpochKeys:
+    assert isinstance(event.content, EpochKeys)
+    return event.content
+
+
+def with_keys(event: Event, **changes: object) -> Event:
+    keys = replace(epoch_keys(event), **changes)
+    return Event(event.room, event.place, event.account, event.device, keys)
+
+
+def test_a_slot_taken_away(scene: Scene) -> None:
+    _, ada, ben = scene
+    keys, one = written(ada, "one")
+    deliver(ben, with_keys(keys, slots=()), one)
+    assert (texts(ben), found(ben)) == ([], ["missing_slot", "missing_slot"])
+
+
+def test_a_slot_changed(scene: Scene) -> None:
+    _, ada, ben = scene
+    keys, _ = written(ada, "one")
+    (slot,) = epoch_keys(keys).slots
+    deliver(ben, with_keys(keys, slots=(replace(slot, sealed=bytes(48)),)))
+    assert found(ben) == ["unreadable_slot"]
+
+
+def test_a_slot_for_a_prekey_that_never_was(scene: Scene) -> None:
+    _, ada, ben = scene
+    keys, _ = written(ada, "one")
+    (slot,) = epoch_keys(keys).slots
+    deliver(ben, with_keys(keys, slots=(replace(slot, prekey=999),)))
+    assert found(ben) == ["unknown_prekey"]
+
+
+def test_a_header_changed(scene: Scene) -> None:
+    _, ada, ben = scene
+    keys, _ = written(ada, "one")
+    header = pack(replace(epochs.read_header(epoch_keys(keys).header), created_ms=0))
+    deliver(ben, with_keys(keys, header=header))
+    assert found(ben) == ["forged_signature"]
+
+
+def resealed(ada: App, ben: App, keys: Event, seed: bytes, **changes: object) -> Event:
+    """An epoch that Ada's own device made wrong on purpose."""
+    header = replace(epochs.read_header(epoch_keys(keys).header), **changes)
+    number, prekey = next(iter(ben.device._state.stock.one_time.items()))
+    public = xwing.public_key(prekey.seed)
+    made = epochs.make_keys(header, seed, ada.device._state.seed, [Recipient("ben", "b1", number, public)])
+    return Event(keys.room, keys.place, keys.account, keys.device, made)
+
+
+def test_a_member_who_gives_people_different_seeds(scene: Scene) -> None:
+    _, ada, ben = scene
+    keys, _ = written(ada, "one")
+    deliver(ben, resealed(ada, ben, keys, drawn("another seed")))
+    assert found(ben) == ["bad_commitment"]
+
+
+def test_a_device_that_is_in_no_list(scene: Scene) -> None:
+    _, ada, ben = scene
+    keys, _ = written(ada, "one")
+    header = replace(epochs.read_header(epoch_keys(keys).header), device="ghost")
+    made = epochs.make_keys(header, drawn("seed"), drawn("ghost"), [])
+    deliver(ben, Event(ROOM, keys.place, "ada", "ghost", made))
+    assert found(ben) == ["unknown_device"]
+
+
+def test_a_device_in_the_place_of_another(scene: Scene) -> None:
+    _, ada, ben = scene
+    phone = let_in(ada, "ada", "a2")
+    keys, _ = written(ada, "one")
+    deliver(ben, Event(ROOM, keys.place, "ada", phone.who[1], keys.content))
+    assert found(ben) == ["wrong_sender"]
+
+
+def test_a_revoked_device_that_the_server_lets_speak(scene: Scene) -> None:
+    server, ada, ben = scene
+    phone = let_in(ada, "ada", "a2")
+    settle([ada, ben, phone])
+    keys, late = written(phone, "from the phone")
+    server.memory.rooms[ROOM].events.clear()
+    ada.device.revoke("a2", ada.now_ms)
+    ada.save()
+    settle([ada, ben])
+    written(ada, "the phone is gone")
+    ben.read(ROOM)
+    deliver(ben, keys, late)
+    assert texts(ben) == ["the phone is gone"]
+    assert "stale_list" in found(ben)
+
+
+def test_a_message_of_a_device_revoked_meanwhile(scene: Scene) -> None:
+    server, ada, ben = scene
+    phone = let_in(ada, "ada", "a2")
+    written(phone, "before")
+    ben.read(ROOM)
+    late = written(phone, "after")[-1]
+    server.memory.rooms[ROOM].events.pop()
+    ada.device.revoke("a2", ada.now_ms)
+    ada.save()
+    settle([ada])
+    written(ada, "the phone is gone")
+    ben.read(ROOM)
+    deliver(ben, late)
+    assert (texts(ben), found(ben)) == (["before", "the phone is gone"], ["stale_list"])
+
+
+# --- What the server says of people -------------------------------------------------------------------
+
+
+def list_with_a_ghost(signed: SignedList, seed: bytes) -> SignedList:
+    known = read(signed)
+    ghost = DeviceEntry("ghost", signing.public_key(drawn("ghost")), 0)
+    return make_list(seed, next_list(known, known.account, (*known.devices, ghost), None, 0))
+
+
+def show(app: App, signed: SignedList) -> None:
+    """The server answers a request for lists with this one of Ben."""
+    server = app.server
+    own = server.memory.lists["ada"][-1]
+    lists = Lists(ROOM, ("ada", "ben"), (("ada", own), ("ben", signed)))
+    app.save(app.device.lists(lists, app.now_ms))
+
+
+def nothing_is_sent(app: App) -> bool:
+    app.send(ROOM, "secret")
+    return not app.device.requests()
+
+
+def test_a_device_added_by_the_server(scene: Scene) -> None:
+    server, ada, ben = scene
+    written(ada, "so that Ben is known")
+    known = server.memory.lists["ben"][-1]
+    show(ada, list_with_a_ghost(known, drawn("the server's key")))
+    assert found(ada) == ["identity_changed"]
+    assert nothing_is_sent(ada)
+    del ben
+
+
+def test_a_device_added_under_a_stolen_name(scene: Scene) -> None:
+    server, ada, _ = scene
+    written(ada, "so that Ben is known")
+    known = server.memory.lists["ben"][-1]
+    ghost = list_with_a_ghost(known, drawn("the server's key"))
+    show(ada, replace(ghost, account_key=known.account_key))
+    assert found(ada) == ["forged_signature"]
+    assert nothing_is_sent(ada)
+
+
+def test_a_list_rolled_back(scene: Scene) -> None:
+    server, ada, ben = scene
+    let_in(ben, "ben", "b2")
+    written(ada, "so that Ben is known")
+    show(ada, server.memory.lists["ben"][0])
+    assert found(ada) == ["list_rolled_back"]
+    assert nothing_is_sent(ada)
+
+
+def test_a_list_hidden(scene: Scene) -> None:
+    server, ada, _ = scene
+    written(ada, "so that Ben is known")
+    hidden = Lists(ROOM, ("ada", "ben"), (("ada", server.memory.lists["ada"][-1]),))
+    ada.save(ada.device.lists(hidden, ada.now_ms))
+    assert found(ada) == ["list_rolled_back"]
+    assert nothing_is_sent(ada)
+
+
+def test_different_lists_for_different_people(scene: Scene) -> None:
+    server, ada, ben = scene
+    keys, one = written(ada, "one")
+    seed = ben.device._state.account_seed
+    assert seed is not None
+    other = make_list(seed, replace(read(server.memory.lists["ben"][0]), created_ms=1))
+    names = (("ada", 1, server.memory.lists["ada"][0]), ("ben", 1, other))
+    forked = epochs.names_of({account: (number, signed.digest) for account, number, signed in names})
+    deliver(ben, resealed(ada, ben, keys, drawn("seed"), lists=forked))
+    assert found(ben) == ["list_forked", "list_forked"]
+    del one
+
+
+def test_a_new_identity_is_for_people_to_decide(scene: Scene) -> None:
+    server, ada, _ = scene
+    written(ada, "one")
+    again = App.first(Server(), "ben", "b9")
+    again.draw = chance("another account key")
+    settle([again])
+    fresh = again.server.memory.lists["ben"][-1]
+    fresh = make_list(drawn("new account key"), read(fresh))
+    show(ada, fresh)
+    assert found(ada) == ["identity_changed"]
+    ada.device.trust("ben")
+    show(ada, fresh)
+    assert found(ada) == ["identity_changed"]
+    del server
+
+
+def claimed(ada: App, change: Callable[[Server], None]) -> list[str]:
+    """What Ada finds in the answer to her claim, once the server has changed what it holds."""
+    ada.send(ROOM, "secret")
+    ada.ask()  # The lists.
+    change(ada.server)
+    ada.ask()  # The claim.
+    assert ada.device.requests() == []
+    return found(ada)
+
+
+def swap(server: Server, seed: bytes, device: str) -> None:
+    shelf = server.memory.shelves["ben", "b1"]
+    for number, signed in shelf.one_time.items():
+        generation = unpack(Prekey, signed.body).generation
+        shelf.one_time[number] = make_prekey(seed, "ben", device, generation, number, drawn("server"))
+
+
+def test_a_prekey_swapped(scene: Scene) -> None:
+    _, ada, _ = scene
+    assert claimed(ada, lambda server: swap(server, drawn("the server's key"), "b1")) == ["forged_signature"]
+
+
+def test_a_prekey_of_another_device(scene: Scene) -> None:
+    _, ada, ben = scene
+    seed = ben.device._state.seed
+    assert claimed(ada, lambda server: swap(server, seed, "b2")) == ["wrong_prekey"]
+
+
+def test_no_prekey(scene: Scene) -> None:
+    _, ada, _ = scene
+    assert claimed(ada, lambda server: server.memory.shelves.clear()) == ["no_prekey"]
+
+
+def test_prekeys_swapped_on_the_shelf_are_noticed_by_their_owner(scene: Scene) -> None:
+    server, _, ben = scene
+    swap(server, drawn("the server's key"), "b1")
+    ben.connect()
+    assert found(ben) == ["inventory_drift"]
+    assert ben.device.requests() == []
+
+
+# --- A member's defect --------------------------------------------------------------------------------
+
+
+def test_a_message_that_only_its_sender_can_explain(scene: Scene) -> None:
+    """Signed and unreadable: set aside, and the next one is read."""
+    _, ada, ben = scene
+    keys, one, two = written(ada, "one", "two")
+    seed = ada.device._state.seed
+
+    def spoil(envelope: Envelope) -> Envelope:
+        ciphertext = bytes(len(envelope.ciphertext))
+        signed = len(envelope.header).to_bytes(4, "big") + envelope.header + ciphertext
+        return replace(envelope, ciphertext=ciphertext, signature=signing.sign(seed, "message", signed))
+
+    deliver(ben, keys, with_data(one, spoil), two)
+    assert (texts(ben), found(ben)) == (["two"], ["tampered"])
+
+
+def test_an_epoch_has_an_end() -> None:
+    header = messages.MessageHeader("r", "a", "d", bytes(16), 100, 99, bytes(16), Place(1, 1), None)
+    with pytest.raises(Exception, match="epoch_exhausted"):
+        messages.check_order(header, 100)
+    assert ratchet.MAX_MESSAGES == 100
+    assert structures.MAX_BYTES >= messages.MAX_ENVELOPE_BYTES
