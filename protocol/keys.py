@@ -92,8 +92,10 @@ class Mismatch(Struct, frozen=True, gc=False, omit_defaults=True):
     none."""
     barred: tuple[DevicePlace, ...] = ()
     """Listed devices that nothing may be sealed to, because they were barred."""
+    members: tuple[AccountId, ...] = ()
+    """All members of the room, also those without a list."""
     lists: tuple[SignedList, ...] = ()
-    """The current lists of all members that have one."""
+    """The current lists of all members that have one, by account."""
 
 
 # --- Requests -------------------------------------------------------------------------------------------
@@ -265,10 +267,12 @@ class Inventory(Struct, frozen=True, gc=False, tag_field="of", tag="keys.invento
 
 
 class KeyLists(Struct, frozen=True, gc=False, tag_field="of", tag="keys.list.get", omit_defaults=True):
-    """Device lists; accounts without one are left out."""
+    """Device lists."""
 
+    members: tuple[AccountId, ...] = ()
+    """All members of the room, also those without a list; or the own account."""
     lists: tuple[SignedList, ...] = ()
-    """By account."""
+    """The lists of those that have one, by account."""
     barred: tuple[DevicePlace, ...] = ()
     """Listed devices that nothing may be sealed to, because they were barred."""
 

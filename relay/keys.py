@@ -91,6 +91,18 @@ class RequestDevice(msgspec.Struct, frozen=True, gc=False):
     max_pending: int
 
 
+class RestoreDevice(msgspec.Struct, frozen=True, gc=False):
+    """A device is listed that the store has forgotten, because a backup was put back that is older than it.
+
+    There are no prekeys of it until it comes. Outcome: `Applied`, unchanged if it is known.
+    """
+
+    account: str
+    device: str
+    key: bytes
+    at_ms: int
+
+
 class ListDevice(msgspec.Struct, frozen=True, gc=False):
     """A device that had asked for it is listed now.
 
@@ -168,6 +180,7 @@ class ResetKeys(msgspec.Struct, frozen=True, gc=False):
 KeysWrite = (
     PutDeviceList
     | RequestDevice
+    | RestoreDevice
     | ListDevice
     | NameDevice
     | DropDevice

@@ -24,6 +24,7 @@ from relay.keys import (
     PutPrekeys,
     RequestDevice,
     ResetKeys,
+    RestoreDevice,
     Stock,
 )
 from relay.rows import Revocation
@@ -55,6 +56,13 @@ def apply(db: sqlite3.Connection, catalog: Catalog, epoch: int, write: KeysWrite
             return _put_list(db, catalog, epoch, write)
         case RequestDevice():
             return _request(db, write)
+        case RestoreDevice(account, device, key, at_ms):
+            done = db.execute(
+                "INSERT INTO device_keys (account, device, key, name, listed, since_ms) "
+                "VALUES (?, ?, ?, x'', 1, ?) ON CONFLICT DO NOTHING",
+                (account, device, key, at_ms),
+            )
+            return Applied(changed=done.rowcount > 0)
         case ListDevice():
             return _list(db, write)
         case NameDevice(account, device, name):

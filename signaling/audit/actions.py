@@ -16,7 +16,7 @@ from protocol.fields import Role
 from relay.audit_chain import AuditEntry
 from relay.audit_trail import HoldAudit, ReleaseAudit
 from relay.documents import PutDocument
-from relay.keys import DropDevice, ListDevice, PutDeviceList, RequestDevice, ResetKeys
+from relay.keys import DropDevice, ListDevice, PutDeviceList, RequestDevice, ResetKeys, RestoreDevice
 from relay.ratings import PutRating
 from relay.scheduling import CalendarFeed, DropCalendar, PutCalendar, PutSeries
 from relay.webhooks import DropDelivery, ReplayDelivery
@@ -119,6 +119,7 @@ _DOCUMENTS: Mapping[str, tuple[str, str]] = {
 _DEVICES: Mapping[type, str] = {
     RequestDevice: "device.requested",
     ListDevice: "device.listed",
+    RestoreDevice: "device.listed",
     DropDevice: "device.dropped",
 }
 """By the kind of a write about a device: the action that it is."""
@@ -198,7 +199,12 @@ def _entries(  # noqa: C901 - one row for each kind of write
             yield _barred(origin, "reinstated", account, device, at_ms)
         case PutDeviceList(account, number):
             yield entry_of(origin, "keys.listed", "device_list", str(number), at_ms=at_ms, subject=account)
-        case RequestDevice(account, device) | ListDevice(account, device) | DropDevice(account, device):
+        case (
+            RequestDevice(account, device)
+            | ListDevice(account, device)
+            | RestoreDevice(account, device)
+            | DropDevice(account, device)
+        ):
             yield entry_of(origin, _DEVICES[type(write)], "device", device, at_ms=at_ms, subject=account)
         case ResetKeys(account):
             yield entry_of(origin, "keys.reset", "account", account, at_ms=at_ms)

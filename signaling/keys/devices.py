@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from config.settings import KeySettings
 from protocol import errors
-from protocol.e2ee.devices import SignedList
+from protocol.e2ee.devices import DeviceList, SignedList
 from protocol.errors import ProtocolError
 from protocol.keys import (
     DeviceDismiss,
@@ -20,12 +20,12 @@ from protocol.keys import (
 )
 from relay.documents import PutDocument
 from relay.errors import Conflict, NotFound, TooMany
-from relay.keys import DeviceRow, DropDevice, ListDevice, NameDevice, RequestDevice, ResetKeys
+from relay.keys import DeviceRow, DropDevice, ListDevice, NameDevice, RequestDevice, ResetKeys, RestoreDevice
 from relay.store import Store
 from relay.writes import Revoke, Write
 from signaling.caller import Caller
 from signaling.keys.directory import Directory
-from signaling.keys.lists import next_list
+from signaling.keys.lists import is_forgotten, next_list
 from signaling.keys.notices import account_notice
 from signaling.keys.ports import Doorbell, Tell
 from signaling.keys.vault import EMPTY, VAULT
@@ -109,13 +109,10 @@ class DeviceService:
             return
         devices, put = found
         rows = {one.device: one for one in await self._store.devices_of(account)}
-        for entry in devices.devices:
-            if entry.device not in rows or rows[entry.device].key != entry.key:
-                raise ProtocolError(errors.NO_SUCH_DEVICE, "a device of the list has not asked with this key")
-        here = {entry.device for entry in devices.devices}
+        listing = list(self._listing(account, devices, rows))
+        added = [write.device for write in listing]
+        here = {one.device for one in devices.devices}
         gone = [one.device for one in rows.values() if one.listed and one.device not in here]
-        added = [device for device in here if not rows[device].listed]
-        listing = [ListDevice(account, device, rows[device].key) for device in sorted(added)]
         try:
             await self._ledger.commit(
                 put, *listing, *self._cut_off(account, gone), *self._told_of(account, added, gone)
@@ -177,6 +174,19 @@ class DeviceService:
         current = tuple(signed for signed, _ in members.lists.values())
         return ProtocolError(errors.LIST_OUTDATED, mismatch=Mismatch(lists=current))
 
+    def _listing(
+        self, account: str, devices: DeviceList, rows: Mapping[str, DeviceRow]
+    ) -> Iterator[ListDevice | RestoreDevice]:
+        """What lists the devices that are new in a list. ``no_such_device``."""
+        for entry in devices.devices:
+            row = rows.get(entry.device)
+            if row is None and is_forgotten(entry, self._store.epoch):
+                yield RestoreDevice(account, entry.device, entry.key, self._timebase.now_ms())
+            elif row is None or row.key != entry.key:
+                raise ProtocolError(errors.NO_SUCH_DEVICE, "a device of the list has not asked with this key")
+            elif not row.listed:
+                yield ListDevice(account, entry.device, entry.key)
+
     def _cut_off(self, account: str, devices: Sequence[str]) -> list[Write]:
         writes: list[Write] = []
         for device in devices:
@@ -186,7 +196,7 @@ class DeviceService:
     def _told_of(self, account: str, added: Sequence[str], gone: Sequence[str]) -> Sequence[Write]:
         now_ms = self._timebase.now_ms()
         return self._tell(
-            [account_notice("account.device_added", account, device, now_ms) for device in sorted(added)]
+            [account_notice("account.device_added", account, device, now_ms) for device in added]
             + [account_notice("account.device_removed", account, device, now_ms) for device in gone]
         )
 

@@ -20,19 +20,20 @@ class Directory:
 
     async def of_room(self, room: str) -> Members:
         """The devices of the members of a room."""
-        return await self._members(await self._store.device_lists_in(room))
+        accounts = tuple(member.account for member in await self._store.members(room))
+        return await self._members(accounts, await self._store.device_lists_in(room))
 
     async def of_account(self, account: str) -> Members:
         """The devices of one account, as those of members."""
-        return await self._members(await self._store.device_lists([account]))
+        return await self._members((account,), await self._store.device_lists([account]))
 
-    async def _members(self, rows: Mapping[str, DeviceListRow]) -> Members:
+    async def _members(self, accounts: tuple[str, ...], rows: Mapping[str, DeviceListRow]) -> Members:
         lists = {account: kept(row) for account, row in rows.items()}
         barred: set[DevicePlace] = set()
         if lists:
             for one in await self._store.revocations_of(lists):
                 barred.update(_barred(one.account, one.device, lists))
-        return Members(lists, frozenset(barred))
+        return Members(accounts, lists, frozenset(barred))
 
 
 def _barred(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from protocol import errors
-from protocol.e2ee.devices import DeviceList, SignedList, verify_list
+from protocol.e2ee.devices import DeviceEntry, DeviceList, SignedList, verify_list
 from protocol.e2ee.errors import E2eeError
 from protocol.e2ee.structures import pack, unpack
 from protocol.errors import ProtocolError
@@ -19,6 +19,13 @@ def kept(row: DeviceListRow) -> tuple[SignedList, DeviceList]:
     """A list as the store has it; its signature was verified as it came."""
     signed = _SIGNED.decode(row.body)
     return signed, unpack(DeviceList, signed.body)
+
+
+def is_forgotten(entry: DeviceEntry, epoch: int) -> bool:
+    """Whether a store of this epoch may have forgotten a device: epochs begin with a restore, and are the
+    second of it.
+    """
+    return entry.added_ms < epoch * 1000
 
 
 def next_list(

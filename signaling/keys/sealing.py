@@ -24,6 +24,8 @@ from signaling.caller import Caller
 class Members:
     """The devices of the members of a room."""
 
+    accounts: tuple[str, ...]
+    """All of them."""
     lists: Mapping[str, tuple[SignedList, DeviceList]]
     """The current list of each member that has one."""
     barred: frozenset[DevicePlace]
@@ -41,6 +43,7 @@ class Members:
             tuple(sorted(extra)),
             tuple(sorted(stale)),
             tuple(sorted(self.barred)),
+            self.accounts,
             tuple(signed for _, (signed, _) in sorted(self.lists.items())),
         )
 

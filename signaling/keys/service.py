@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import assert_never
+from typing import TypeAlias, assert_never
+from weakref import WeakValueDictionary
 
 from config.settings import KeySettings
 from protocol import errors, frames
@@ -49,6 +50,9 @@ from signaling.sessions.ports import Ledger
 from signaling.storage_errors import refusal
 from signaling.timebase import Timebase
 
+KeysChange: TypeAlias = DeviceRequest | DeviceRename | DeviceDismiss | KeysListPut | KeysPrekeysPut | VaultPut
+"""Requests that change the keys of the caller's own account."""
+
 CLAIMS_KEPT_MS = 86_400_000
 """How long a claim can be repeated."""
 
@@ -75,35 +79,43 @@ class KeysService:
         self._ring = ring
         self._directory = Directory(store)
         self._allowance = ClaimAllowance(settings)
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._explaining: set[asyncio.Task[None]] = set()  # at most the requests in flight
         self.devices = DeviceService(store, ledger, timebase, settings, ring, tell)
         self.vault = VaultService(store, ledger, ring)
 
-    async def perform(self, caller: Caller, request: KeysRequest) -> KeysResult | Sent | None:  # noqa: C901 - one row for each request
+    async def perform(self, caller: Caller, request: KeysRequest) -> KeysResult | Sent | None:
         """The result of a request."""
         match request:
-            case DeviceRequest():
-                await self.devices.request(caller, request)
             case DevicesGet():
                 return await self.devices.devices(caller.account)
-            case DeviceRename():
-                await self.devices.rename(caller, request)
-            case DeviceDismiss():
-                await self.devices.dismiss(caller, request)
             case KeysInventory():
                 return Inventory(await self.inventory(caller))
-            case KeysListPut(list=signed):
-                await self.devices.put_list(caller, signed)
             case KeysListGet(room=room):
                 return await self._lists(caller, room)
-            case KeysPrekeysPut():
-                return await self._put_prekeys(caller, request)
             case KeysClaim():
                 return await self._claim(caller, request)
             case KeysSend():
                 return await self._send(caller, request)
             case VaultGet():
                 return await self.vault.get(caller.account)
+            case _:
+                # One after the other: what devices send at once builds on what was sent before.
+                async with self._turns.setdefault(caller.account, asyncio.Lock()):
+                    return await self._change(caller, request)
+
+    async def _change(self, caller: Caller, request: KeysChange) -> KeysResult | None:
+        match request:
+            case DeviceRequest():
+                await self.devices.request(caller, request)
+            case DeviceRename():
+                await self.devices.rename(caller, request)
+            case DeviceDismiss():
+                await self.devices.dismiss(caller, request)
+            case KeysListPut(list=signed):
+                await self.devices.put_list(caller, signed)
+            case KeysPrekeysPut():
+                return await self._put_prekeys(caller, request)
             case VaultPut():
                 if await self._store.device_lists([caller.account]):
                     await self.devices.check_listed(caller)
@@ -147,7 +159,7 @@ class KeysService:
             await self._check_members(caller, room, ())
             members = await self._directory.of_room(room)
         told = members.mismatch()
-        return KeyLists(told.lists, told.barred)
+        return KeyLists(told.members, told.lists, told.barred)
 
     async def _put_prekeys(self, caller: Caller, request: KeysPrekeysPut) -> Inventory:
         row = await self.devices.row(caller)

@@ -25,6 +25,7 @@ from relay.keys import (
     PutPrekeys,
     RequestDevice,
     ResetKeys,
+    RestoreDevice,
     Sealing,
     Stock,
 )
@@ -158,6 +159,15 @@ async def test_a_device_is_listed_with_its_key_and_its_last_resort(store: Store)
     with pytest.raises(Conflict):
         await store.commit(request("b1", key=OTHER_KEY))
     await store.commit(request("b2"), request("b3"))  # listed ones do not count among those that ask
+
+
+async def test_a_device_that_a_restore_has_forgotten_is_listed_again(store: Store) -> None:
+    restore = RestoreDevice("ben", "b1", KEY, 7)
+    assert await store.commit(restore, restore) == (Applied(), Applied(changed=False))
+    assert await store.devices_of("ben") == (DeviceRow("ben", "b1", KEY, b"", listed=True, since_ms=7),)
+    assert await ids(store, 1, "b1") == []
+    await store.commit(request("b1"), put(1, last=2))
+    assert await ids(store, 2, "b1") == [("b1", 1, False, 0)]
 
 
 async def test_a_request_with_another_key_drops_the_prekeys_of_the_first(store: Store) -> None:

@@ -208,9 +208,11 @@ class DoorServer:
 
 
 @asynccontextmanager
-async def door_server(path: Path, send_buffer: int | None = None, **limits: Any) -> AsyncIterator[DoorServer]:
+async def door_server(
+    path: Path, send_buffer: int | None = None, keys: KeySettings | None = None, **limits: Any
+) -> AsyncIterator[DoorServer]:
     """A running server; ``limits`` differ from the generous ones."""
-    server = DoorServer(path, dataclasses.replace(GENEROUS, **limits))
+    server = DoorServer(path, dataclasses.replace(GENEROUS, **limits), keys=keys)
     server.send_buffer = send_buffer
     await server.start()
     try:

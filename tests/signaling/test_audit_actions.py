@@ -33,6 +33,7 @@ RECORDED = {
     keys.PutDeviceList,
     keys.RequestDevice,
     keys.ListDevice,
+    keys.RestoreDevice,
     keys.DropDevice,
     keys.ResetKeys,
 }

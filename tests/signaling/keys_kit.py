@@ -1,0 +1,211 @@
+"""An app with keys, over a real connection: what a :class:`protocol.e2ee.device.Device` asks for and is told.
+
+The device is the project's own; what carries it is the independent client of `door_client`.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+
+from protocol.e2ee import asking
+from protocol.e2ee.asking import Opened, Outcome, Refusal, Request
+from protocol.e2ee.circle import read
+from protocol.e2ee.contents import Text
+from protocol.e2ee.device import Device, Tuning
+from protocol.e2ee.devices import DeviceList, SignedList
+from protocol.e2ee.epochs import EpochKeys, Place
+from protocol.e2ee.prekeys import Prekey, SignedPrekey
+from protocol.e2ee.structures import pack, unpack
+from tests.signaling.door_client import DoorClient, Frame, door_client
+from tests.signaling.door_server import DoorServer
+
+FEW = Tuning(prekeys=4)
+
+
+def plain(value: Any) -> Any:
+    """Structures as the arrays that they travel as."""
+    return msgspec.msgpack.decode(pack(value))
+
+
+def lists_of(room: str, told: Frame) -> asking.Lists:
+    """The lists that stand in a result or in a mismatch."""
+    lists = tuple(SignedList(*signed) for signed in told.get("lists", ()))
+    by_account = tuple((unpack(DeviceList, signed.body).account, signed) for signed in lists)
+    barred = tuple((account, device) for account, device in told.get("barred", ()))
+    return asking.Lists(room, tuple(told.get("members", ())), by_account, barred)
+
+
+class Phone:
+    """One device of an account and its connection."""
+
+    def __init__(self, server: DoorServer, account: str, name: str, device: Device) -> None:
+        self.server = server
+        self.account, self.name = account, name
+        self.device = device
+        self.read: list[str] = []
+        """The texts it has opened, in their order."""
+        self.told: list[Outcome] = []
+        """All else that its app was told."""
+        self.client: DoorClient
+
+    @classmethod
+    def first(cls, server: DoorServer, account: str, name: str) -> Phone:
+        """The first device of an account."""
+        return cls(server, account, name, Device.first(account, name, now_ms(), secrets.token_bytes, FEW))
+
+    @classmethod
+    def further(cls, server: DoorServer, account: str, name: str) -> Phone:
+        """Another device of an account."""
+        return cls(server, account, name, Device.further(account, name, secrets.token_bytes, FEW))
+
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator[Phone]:
+        """Connect, and ask for all that is due."""
+        async with door_client(self.server.url) as self.client:
+            welcome = await self.client.hello(self.server.token(self.account), self.name)
+            assert welcome["op"] == "welcome", welcome
+            await self.take_welcome(welcome)
+            await self.settle()
+            yield self
+
+    async def take_welcome(self, welcome: Frame) -> None:
+        keys = welcome["keys"]
+        inventory = asking.Inventory(
+            keys["generation"],
+            keys["digest"],
+            keys.get("count", 0),
+            keys.get("lowest"),
+            keys.get("highest", 0),
+            keys.get("last_resort"),
+            keys.get("list", 0),
+        )
+        self.note(self.device.welcome(inventory, now_ms()))
+        own = await self.client.request("keys.list.get")
+        for signed in own["result"].get("lists", ()):
+            self.note(self.device.own_list(SignedList(*signed)))
+
+    async def settle(self) -> None:
+        """Ask for what is due until nothing is."""
+        while due := self.device.requests():
+            self.note(await self.ask(due[0]))
+
+    async def say(self, room: str, text: str) -> None:
+        """Write a message, and have it stored."""
+        self.device.send(room, Text(text), now_ms())
+        await self.settle()
+
+    async def take(self, room: str, through: int) -> None:
+        """Take in the events of a room up to an offset."""
+        while self.device.cursor(room).offset < through:
+            frame = await self.client.expect(lambda frame: frame["op"] == "event" and frame["room"] == room)
+            self.note(self.device.event(event_of(frame), now_ms()))
+        await self.client.request("time.get")  # what comes with the last of them is here
+        heads = [frame for frame in self.client.seen if frame["op"] == "caught_up" and frame["room"] == room]
+        for frame in heads:
+            self.note(self.device.caught_up(room, frame["epoch"], now_ms()))
+        await self.settle()
+
+    def note(self, outcomes: Iterable[Outcome]) -> None:
+        for outcome in outcomes:
+            match outcome:
+                case Opened(content=Text(text)):
+                    self.read.append(text)
+                case _:
+                    self.told.append(outcome)
+
+    async def ask(self, request: Request) -> list[Outcome]:
+        """Send one request; what its answer means to the app."""
+        device, at_ms, reply = self.device, now_ms(), await self.client.request(**wire(request))
+        result = reply.get("result") or {}
+        match request:
+            case asking.SendKeys(room, mid) | asking.SendMessage(room, mid):
+                if reply["op"] == "error":
+                    return device.refused(room, mid, refusal_of(room, reply), at_ms)
+                device.stored(room, mid, Place(result["epoch"], result["offset"]), at_ms)
+                return []
+        assert reply["op"] == "ok", reply
+        match request:
+            case asking.RequestListing():
+                device.listing_requested()
+            case asking.PutPrekeys(one_time, last_resort):
+                given = [*one_time, *([last_resort] if last_resort else [])]
+                device.prekeys_stored(unpack(Prekey, each.body).id for each in given)
+            case asking.PutList(signed):
+                device.list_stored(read(signed).number)
+            case asking.GetLists(room):
+                return device.lists(lists_of(room, result), at_ms)
+            case asking.Claim(claim, room):
+                given_prekeys = tuple(
+                    ((one["account"], one["device"]), SignedPrekey(*one["prekey"]))
+                    for one in result.get("prekeys", ())
+                )
+                return device.claimed(room, claim, given_prekeys, at_ms)
+        return []
+
+
+def wire(request: Request) -> dict[str, Any]:
+    """A request as the frame that it travels as."""
+    match request:
+        case asking.RequestListing(key):
+            return {"op": "device.request", "key": key}
+        case asking.PutPrekeys(one_time, last_resort):
+            return {
+                "op": "keys.prekeys.put",
+                "one_time": [plain(one) for one in one_time],
+                "last_resort": plain(last_resort),
+            }
+        case asking.PutList(signed):
+            return {"op": "keys.list.put", "list": plain(signed)}
+        case asking.GetLists(room):
+            return {"op": "keys.list.get", "room": room}
+        case asking.Claim(claim, room, devices):
+            return {
+                "op": "keys.claim",
+                "claim": claim,
+                "room": room,
+                "devices": [list(one) for one in devices],
+            }
+        case asking.SendKeys(room, mid, keys):
+            return {"op": "keys.send", "room": room, "mid": mid, **of_epoch(keys)}
+        case asking.SendMessage(room, mid, data, session, urgent, lists):
+            return {
+                "op": "message.send",
+                "room": room,
+                "mid": mid,
+                "data": data,
+                "session": session,
+                "urgent": urgent,
+                "lists": dict(lists),
+            }
+
+
+def of_epoch(keys: EpochKeys) -> dict[str, Any]:
+    """The fields that an epoch has in requests and events."""
+    return {"header": keys.header, "signature": keys.signature, "slots": [plain(slot) for slot in keys.slots]}
+
+
+def refusal_of(room: str, reply: Frame) -> Refusal:
+    """Why something was not stored."""
+    lists = lists_of(room, reply["mismatch"]) if "mismatch" in reply else None
+    return Refusal(reply["name"], lists, again=reply["name"] == "epoch_unknown")
+
+
+def event_of(frame: Frame) -> asking.Event:
+    """An event as a device takes it."""
+    body, place = frame["body"], Place(frame["epoch"], frame["offset"])
+    content: EpochKeys | asking.MessageData | None = None
+    if body["kind"] == "keys":
+        content = msgspec.convert([body["header"], body["signature"], body["slots"]], EpochKeys)
+    elif body["kind"] == "message":
+        content = asking.MessageData(body["mid"], body["data"], body.get("session"))
+    return asking.Event(frame["room"], place, frame.get("sender", ""), frame.get("device", ""), content)
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
