@@ -113,8 +113,6 @@ class Lists:
     """By account."""
     barred: tuple[Address, ...] = ()
     """Devices that the platform has cut off: nothing is sealed to them."""
-    organisation: bytes | None = None
-    """The public key of the organisation's archive, if the room has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +191,18 @@ class Missing:
 
 
 @dataclass(frozen=True, slots=True)
+class Archived:
+    """What follows of a device is sealed to another archive of an organisation than this app knows of."""
+
+    room: str
+    place: Place
+    account: str
+    device: str
+    archive: bytes | None
+    """SHA-256 of the archive's public key; None when it is sealed to none."""
+
+
+@dataclass(frozen=True, slots=True)
 class Suspicion:
     """The server showed keys of an account that cannot be right; nothing is sent on their strength."""
 
@@ -228,4 +238,4 @@ class Unlisted:
     number: int
 
 
-Outcome: TypeAlias = Opened | SetAside | Missing | Suspicion | Lost | NotSent | Unlisted
+Outcome: TypeAlias = Opened | SetAside | Missing | Archived | Suspicion | Lost | NotSent | Unlisted

@@ -196,6 +196,7 @@ class Device:
         """Everything stored so far has been delivered. Nothing is sent in a room before the first time."""
         room = self._room(name)
         outcomes: list[Outcome] = []
+        room.left = False
         if room.cursor.log == 0:
             room.cursor = Place(log, 0)
         if room.replaying:
@@ -203,12 +204,24 @@ class Device:
             lost = [mid for mid, place in room.sent if place.log != room.cursor.log]
             room.sent = tuple(sent for sent in room.sent if sent[1].log == room.cursor.log)
             outcomes.extend(Lost(name, mid) for mid in lost)
+            opening = room.opening.epoch.epoch if room.opening else b""
+            room.echoes = {epoch: echo for epoch, echo in room.echoes.items() if epoch == opening}
         self._proceed(name, now_ms)
         return outcomes
 
     def removed(self, name: str) -> None:
-        """The account is no longer a member of a room."""
-        self._state.rooms.pop(name, None)
+        """The account is no longer a member of a room. What waits stays, should it become one again."""
+        self._room(name).left = True
+
+    def organisation(self, name: str, public: bytes | None, now_ms: int) -> None:
+        """From now on seal what is written in a room to the organisation's archive too, or no longer.
+
+        The app has the key from the platform it belongs to, and shows that there is an archive.
+        """
+        room = self._room(name)
+        if public != room.organisation:
+            room.organisation, room.epoch = public, None
+            self._proceed(name, now_ms)
 
     # --- What the app asks ----------------------------------------------------------------------------
 
@@ -259,7 +272,7 @@ class Device:
     def _requests(self) -> Iterator[Request]:
         value = self._state
         listed = account.is_listed(value)
-        if not listed and not value.requested:
+        if not value.listed_from and not value.requested:
             yield RequestListing(self.key)
         if (wanted := stock.unconfirmed(value)) is not None:
             yield wanted

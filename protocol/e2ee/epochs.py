@@ -151,6 +151,14 @@ def sender_list(header: EpochHeader) -> DeviceList:
     return devices
 
 
+def check_sender(header: EpochHeader, room: str, account: str, device: str) -> None:
+    """Whether it was written where, and by whom, the server says. :exc:`WrongRoom` or :exc:`WrongSender`."""
+    if header.room != room:
+        raise WrongRoom()
+    if (header.account, header.device) != (account, device):
+        raise WrongSender()
+
+
 def check_header(
     keys: EpochKeys, header: EpochHeader, room: str, account: str, device: str, device_key: bytes
 ) -> None:
@@ -158,10 +166,7 @@ def check_header(
 
     Raises :exc:`WrongRoom`, :exc:`WrongSender` or :exc:`ForgedSignature`.
     """
-    if header.room != room:
-        raise WrongRoom()
-    if (header.account, header.device) != (account, device):
-        raise WrongSender()
+    check_sender(header, room, account, device)
     signing.verify(device_key, "keys", keys.header, keys.signature)
 
 

@@ -8,7 +8,7 @@ is passed over in silence.
 from __future__ import annotations
 
 from protocol.e2ee import circle, epochs, messages, ratchet, stock
-from protocol.e2ee.asking import Event, MessageData, Missing, Opened, Outcome, SetAside, Suspicion
+from protocol.e2ee.asking import Archived, Event, MessageData, Missing, Opened, Outcome, SetAside, Suspicion
 from protocol.e2ee.contents import decode_content
 from protocol.e2ee.epochs import ARCHIVE, Before, EpochHeader, EpochKeys, Place
 from protocol.e2ee.errors import (
@@ -26,6 +26,7 @@ from protocol.e2ee.errors import (
     UnknownPrekey,
     WrongEpoch,
 )
+from protocol.e2ee.kdf import digest
 from protocol.e2ee.messages import Arrival, Envelope, MessageHeader
 from protocol.e2ee.ratchet import Chain
 from protocol.e2ee.state import FINISHED_KEPT, MIDS_KEPT, Room, Speaker, State
@@ -59,6 +60,8 @@ def _aside(event: Event, error: E2eeError) -> SetAside:
 
 def _keys(state: State, room: Room, event: Event, keys: EpochKeys, outcomes: list[Outcome]) -> None:
     header = epochs.read_header(keys.header)
+    # First of all, so that no list of an account is learnt from an event of another one.
+    epochs.check_sender(header, event.room, event.account, event.device)
     devices = circle.recognise(state, header)
     device_key = devices.key_of(event.device)
     if device_key is None:
@@ -74,6 +77,8 @@ def _keys(state: State, room: Room, event: Event, keys: EpochKeys, outcomes: lis
             return
         raise Replayed()
     _raise_floor(state, room, header)
+    if header.organisation != (digest(room.organisation) if room.organisation else None):
+        outcomes.append(Archived(event.room, event.place, event.account, event.device, header.organisation))
     if speaker:
         outcomes.extend(_missing_epochs(event, header, speaker))
     room.speakers[event.account, event.device] = following = Speaker(

@@ -46,6 +46,8 @@ def uuid7(now_ms: int, draw: Draw) -> bytes:
 
 def requests(state: State, name: str, room: Room) -> Iterator[Request]:
     """What is to be asked for now; the same until it is answered."""
+    if room.left:
+        return
     if room.opening:
         yield SendKeys(name, room.opening.mid, unpack(EpochKeys, room.opening.data))
     elif room.flying:
@@ -94,9 +96,9 @@ def take_lists(state: State, room: Room, told: Lists) -> list[Outcome]:
         key: each for key, each in room.claimed.items() if before.get(key[0]) == found.get(key[0])
     }
     room.claim = None
-    if (told.barred, told.organisation) != (room.barred, room.organisation):
+    if told.barred != room.barred:
         room.epoch = None
-    room.lists, room.barred, room.organisation = found, told.barred, told.organisation
+    room.lists, room.barred = found, told.barred
     return outcomes
 
 

@@ -107,6 +107,8 @@ class Room(_Part):
     """The last event taken in."""
     replaying: bool = False
     """The log began anew and is not read to its end yet: nothing is sent before."""
+    left: bool = False
+    """The account is no member for now."""
     floor: dict[str, int] = {}
     """Per account the highest number of a list under which someone has spoken in this log."""
     speakers: dict[Address, Speaker] = {}
@@ -114,6 +116,7 @@ class Room(_Part):
     """Number and digest of every member's current list; None: to be asked for."""
     barred: tuple[Address, ...] = ()
     organisation: bytes | None = None
+    """The public key of the organisation's archive, as the app has it from the platform."""
     halted: str = ""
     """Why nothing can be sent for now: the name of an error in what the server has shown."""
     drafts: tuple[Draft, ...] = ()

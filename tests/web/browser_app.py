@@ -206,7 +206,6 @@ def lists_in_js(lists: Lists) -> dict[str, Any]:
         "members": list(lists.members),
         "lists": [[account, list_in_js(signed)] for account, signed in lists.lists],
         "barred": list(lists.barred),
-        "organisation": lists.organisation,
     }
 
 

@@ -108,6 +108,8 @@ class App:
         self.save(self.device.welcome(self.inventory(), self.now_ms))
         if lists := self.server.memory.lists.get(self.who[0]):
             self.save(self.device.own_list(lists[-1]))
+        for room in set(self.server.memory.rooms) - set(self.rooms()):
+            self.device.removed(room)
         for room in self.rooms():
             life, cursor = self.server.memory.rooms[room].life, self.device.cursor(room)
             if cursor.log not in (0, life):

@@ -4,10 +4,26 @@ from __future__ import annotations
 
 import pytest
 
-from protocol.e2ee.asking import SendKeys, SendMessage, SetAside
+from protocol.e2ee import epochs, xwing
+from protocol.e2ee.asking import (
+    Archived,
+    Claim,
+    Lists,
+    NotSent,
+    Refusal,
+    SendKeys,
+    SendMessage,
+    SetAside,
+)
+from protocol.e2ee.contents import Text
+from protocol.e2ee.device import OUTBOX
+from protocol.e2ee.epochs import ARCHIVE, EpochKeys
+from protocol.e2ee.errors import ContentError, OutboxFull, UnknownList
+from protocol.e2ee.kdf import digest
 from protocol.e2ee.structures import pack
 from tests.protocol.e2ee.app import ROOM, App, let_in, meet, settle
 from tests.protocol.e2ee.server import Server
+from tests.vectors.values import drawn
 
 
 def texts(app: App) -> list[str]:
@@ -112,3 +128,133 @@ def test_lost_with_a_restore_and_sent_again(pair: tuple[Server, App, App]) -> No
     assert texts(ada) == ["one", "two", "three"]
     assert texts(ben) == ["one", "three", "two"]
     assert ada.told == ben.told == []
+
+
+def test_a_new_device_with_the_archive_reads_what_is_older_than_it(pair: tuple[Server, App, App]) -> None:
+    _, ada, ben = pair
+    archive = drawn("archive")
+    ben.device.keep_archive(xwing.public_key(archive), ben.now_ms)
+    ben.save()
+    settle([ben])
+    ada.send(ROOM, "before")
+    settle([ada, ben])
+    phone = App.further(ben.server, "ben", "b2")
+    phone.device.adopt(None, archive)
+    settle([phone])
+    ben.device.approve("b2", phone.device.key, ben.now_ms)
+    ben.save()
+    settle([ben, phone])
+    ada.send(ROOM, "after")
+    settle([ada, ben, phone])
+    assert texts(phone) == ["before", "after"]
+    assert phone.told == []
+
+
+def test_a_device_with_the_vault_lets_others_in(pair: tuple[Server, App, App]) -> None:
+    _, ada, ben = pair
+    phone = let_in(ben, "ben", "b2")
+    with pytest.raises(UnknownList):
+        phone.device.approve("b3", drawn("key"), phone.now_ms)
+    phone.device.adopt(ben.device._state.account_seed, None)
+    tablet = let_in(phone, "ben", "b3")
+    ada.send(ROOM, "to all")
+    settle([ada, ben, phone, tablet])
+    assert [texts(app) for app in (ben, phone, tablet)] == [["to all"]] * 3
+
+
+def test_two_lists_at_once_of_which_one_is_taken(pair: tuple[Server, App, App]) -> None:
+    server, _, ben = pair
+    phone = let_in(ben, "ben", "b2")
+    phone.device.adopt(ben.device._state.account_seed, None)
+    ben.device.keep_archive(xwing.public_key(drawn("archive")), ben.now_ms)
+    phone.device.revoke("b1", phone.now_ms)
+    ben.save()
+    phone.save()
+    settle([ben, phone])
+    current = server.current("ben")
+    assert current is not None
+    assert (current.number, current.archive is not None) == (3, True)
+    assert (ben.told, phone.told) == ([], [])
+
+
+def test_an_archive_of_the_organisation_is_seen_by_everyone(pair: tuple[Server, App, App]) -> None:
+    server, ada, ben = pair
+    archive = drawn("organisation")
+    ada.device.organisation(ROOM, xwing.public_key(archive), ada.now_ms)
+    ada.send(ROOM, "for the record")
+    settle([ada, ben])
+    assert texts(ben) == ["for the record"]
+    assert [told.archive for told in ben.told if isinstance(told, Archived)] == [
+        digest(xwing.public_key(archive))
+    ]
+    assert ada.told == []
+    keys = server.memory.rooms[ROOM].events[0].content
+    assert isinstance(keys, EpochKeys)
+    slot = epochs.find_slot(keys, ARCHIVE, ARCHIVE)
+    assert slot is not None
+    assert len(epochs.open_slot(keys.header, slot, archive)) == 32
+
+
+def test_nothing_is_sealed_to_a_barred_device(pair: tuple[Server, App, App]) -> None:
+    server, ada, ben = pair
+    let_in(ben, "ben", "b2")
+    lists = server.lists(ROOM)
+    ada.send(ROOM, "not to the phone")
+    ada.save(ada.device.lists(Lists(ROOM, lists.members, lists.lists, (("ben", "b2"),)), ada.now_ms))
+    (claim,) = ada.device.requests()
+    assert isinstance(claim, Claim)
+    assert claim.devices == (("ben", "b1"),)
+
+
+def test_who_leaves_and_comes_back_goes_on(pair: tuple[Server, App, App]) -> None:
+    server, ada, ben = pair
+    ada.send(ROOM, "one")
+    settle([ada, ben])
+    server.memory.rooms[ROOM].members.discard("ben")
+    ben.send(ROOM, "written outside")
+    settle([ada, ben])
+    ada.send(ROOM, "two")
+    settle([ada, ben])
+    server.memory.rooms[ROOM].members.add("ben")
+    ada.send(ROOM, "three")
+    settle([ada, ben])
+    assert sorted(texts(ben)) == ["one", "three", "written outside"]
+    assert [told.error for told in ben.told if isinstance(told, SetAside)] == ["before_this_device"]
+
+
+def test_a_purged_log_is_no_alarm(pair: tuple[Server, App, App]) -> None:
+    server, ada, ben = pair
+    for text in ("one", "two", "three", "four"):
+        ada.send(ROOM, text)
+        settle([ada])
+    ben.read(ROOM, 2)
+    ben.device.reset(ROOM, 1, 5)
+    ben.read(ROOM)
+    assert texts(ben) == ["one", "four"]
+    assert ben.told == []
+    assert len(server.memory.rooms[ROOM].events) == 5
+
+
+def test_an_outbox_has_an_end(pair: tuple[Server, App, App]) -> None:
+    _, ada, _ = pair
+    with pytest.raises(ContentError):
+        ada.device.send(ROOM, Text("x" * 100_000), ada.now_ms)
+    for number in range(OUTBOX):
+        ada.device.send(ROOM, Text(str(number)), ada.now_ms)
+    with pytest.raises(OutboxFull):
+        ada.device.send(ROOM, Text("one more"), ada.now_ms)
+
+
+def test_a_message_refused_for_good_is_told_and_does_not_hold_up_the_next(
+    pair: tuple[Server, App, App],
+) -> None:
+    _, ada, ben = pair
+    ada.send(ROOM, "one")
+    settle([ada, ben])
+    mid = ada.send(ROOM, "too loud")
+    ada.send(ROOM, "two")
+    ada.save(ada.device.refused(ROOM, mid, Refusal("forbidden"), ada.now_ms))
+    settle([ada, ben])
+    assert texts(ben) == ["one", "two"]
+    assert ada.told == [NotSent(ROOM, mid, "forbidden")]
+    assert ben.told == []

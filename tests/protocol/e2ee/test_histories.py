@@ -89,6 +89,12 @@ class Histories(RuleBasedStateMachine):
     def join(self, account: str, room: str) -> None:
         self.server.memory.rooms[room].members.add(account)
 
+    @rule(account=st.sampled_from(ACCOUNTS), room=rooms)
+    def leave(self, account: str, room: str) -> None:
+        members = self.server.memory.rooms[room].members
+        if len(members) > 1:
+            members.discard(account)
+
     @rule(hours=st.sampled_from((1, 25, 24 * 8)))
     def wait(self, hours: int) -> None:
         self.now_ms += hours * HOUR_MS
