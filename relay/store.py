@@ -1,5 +1,5 @@
 """The Store port: rooms, logs, cursors, sessions, deadlines, deliveries, ratings, series, keys,
-the audit trail. These comments are the contract of every implementation.
+blobs, the audit trail. These comments are the contract of every implementation.
 
 The store is the truth: what `commit` returned is durable and visible to every later read, whatever is killed
 when. It knows no clock (times are arguments), no frames, no permissions beyond membership.
@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Protocol, overload
 
 from relay.audit_trail import AuditTrail
+from relay.blob_rows import BlobRows
 from relay.documents import Documents
 from relay.errors import StoreError
 from relay.inbox import Inboxes
@@ -34,7 +35,7 @@ from relay.webhooks import Webhooks
 from relay.writes import Append, Appended, Outcome, Write
 
 
-class Store(Webhooks, AuditTrail, Ratings, Scheduling, Inboxes, Documents, Keys, Protocol):
+class Store(Webhooks, AuditTrail, Ratings, Scheduling, Inboxes, Documents, Keys, BlobRows, Protocol):
     """Durable state of one deployment.
 
     Atomic per `commit` call: all of its writes or none, in the order given, later ones seeing earlier ones.

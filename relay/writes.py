@@ -6,6 +6,7 @@ A write says which errors it can end with; any of them fails the whole `commit` 
 import msgspec
 
 from relay.audit_trail import AuditWrite
+from relay.blob_rows import BlobWrite
 from relay.documents import PutDocument
 from relay.inbox import NOTE, ClearFlag, EventKind
 from relay.keys import Claimed, ClaimPrekeys, KeysWrite, Sealing
@@ -206,6 +207,7 @@ Write = (
     | ClearFlag
     | PutDocument
     | KeysWrite
+    | BlobWrite
     | ClaimPrekeys
 )
 

@@ -21,10 +21,11 @@ SHELLS = frozenset(
     f"{folder}/{name}.py"
     for folder, names in {
         "config": "commands loading",
+        "relay/blobs": "folder",
         "relay/bus": "local",
         "relay/sqlite": (
-            "audit catalog changes documents group guard inbox keys opening ratings reads schema scheduling "
-            "store trail unreceived webhooks writer"
+            "audit blobs catalog changes documents group guard inbox keys opening ratings reads schema "
+            "scheduling store trail unreceived webhooks writer"
         ),
         "rtc": "client datagrams worker",
         "signaling": "access around dispatch key_sets node rooms timebase",

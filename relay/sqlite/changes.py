@@ -7,6 +7,7 @@ import sqlite3
 from typing import assert_never
 
 from relay.audit_trail import AuditWrite
+from relay.blob_rows import BlobWrite
 from relay.documents import PutDocument
 from relay.errors import BeyondHead, Conflict, NotFound, StaleEpoch
 from relay.inbox import ClearFlag
@@ -14,7 +15,7 @@ from relay.keys import KeysWrite
 from relay.ratings import PutRating
 from relay.rows import Session
 from relay.scheduling import ScheduleWrite
-from relay.sqlite import audit, documents, inbox, keys, ratings, scheduling, unreceived, webhooks
+from relay.sqlite import audit, blobs, documents, inbox, keys, ratings, scheduling, unreceived, webhooks
 from relay.sqlite.catalog import Catalog
 from relay.webhooks import DeliveryWrite, SearchWrite
 from relay.writes import (
@@ -36,7 +37,15 @@ from relay.writes import (
 )
 
 PartWrite = (
-    PutRating | ClearFlag | PutDocument | DeliveryWrite | SearchWrite | AuditWrite | ScheduleWrite | KeysWrite
+    PutRating
+    | ClearFlag
+    | PutDocument
+    | DeliveryWrite
+    | SearchWrite
+    | AuditWrite
+    | ScheduleWrite
+    | KeysWrite
+    | BlobWrite
 )
 
 Change = (
@@ -100,6 +109,8 @@ def _apply_to_part(db: sqlite3.Connection, catalog: Catalog, epoch: int, change:
             return scheduling.apply(db, catalog, change)
         case _ if isinstance(change, KeysWrite):
             return keys.apply(db, catalog, epoch, change)
+        case _ if isinstance(change, BlobWrite):
+            return blobs.apply(db, catalog, change)
         case _ if isinstance(change, SearchWrite):
             return unreceived.apply(db, catalog, epoch, change)
         case _:

@@ -363,6 +363,26 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         ) STRICT, WITHOUT ROWID
         """,
     ),
+    (
+        """
+        CREATE TABLE blobs (                 -- whose bytes lie elsewhere
+            no INTEGER PRIMARY KEY,
+            id TEXT NOT NULL UNIQUE,
+            room_no INTEGER NOT NULL REFERENCES rooms (no),
+            account TEXT NOT NULL,
+            digest BLOB NOT NULL,
+            size INTEGER NOT NULL,
+            at_ms INTEGER NOT NULL,
+            expires_ms INTEGER NOT NULL,
+            whole INTEGER NOT NULL
+        ) STRICT
+        """,
+        "CREATE UNIQUE INDEX blobs_whole ON blobs (room_no, digest) WHERE whole",
+        "CREATE INDEX blobs_by_digest ON blobs (digest)",
+        "CREATE INDEX blobs_by_room ON blobs (room_no, size)",
+        "CREATE INDEX blobs_by_account ON blobs (account, whole, size)",
+        "CREATE INDEX blobs_by_expiry ON blobs (expires_ms)",
+    ),
 )
 
 

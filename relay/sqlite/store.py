@@ -9,6 +9,7 @@ from typing import Concatenate, Final, ParamSpec, TypeVar, overload
 
 from relay.audit_chain import AuditRecord
 from relay.audit_trail import AuditAnchor, AuditCheckpoint, AuditFilter, AuditHead, AuditHold, Grant
+from relay.blob_rows import BlobRow, BlobTotals
 from relay.documents import Document
 from relay.errors import Overloaded, StoreClosed, Unstorable
 from relay.inbox import Asked, InboxRoom
@@ -30,7 +31,18 @@ from relay.rows import (
     StoreStatistics,
 )
 from relay.scheduling import CalendarFeed, SeriesRow
-from relay.sqlite import audit, documents, inbox, keys, ratings, reads, scheduling, unreceived, webhooks
+from relay.sqlite import (
+    audit,
+    blobs,
+    documents,
+    inbox,
+    keys,
+    ratings,
+    reads,
+    scheduling,
+    unreceived,
+    webhooks,
+)
 from relay.sqlite.group import Done, GroupCommit
 from relay.sqlite.opening import open_connections, translated
 from relay.sqlite.writer import Writer
@@ -267,6 +279,24 @@ class SqliteStore:
 
     async def revocations_of(self, accounts: Collection[str]) -> tuple[Revocation, ...]:
         return await self._read(keys.revocations_of, accounts)
+
+    async def blob(self, id: str) -> BlobRow | None:  # noqa: A002 - what rows call it
+        return await self._read(blobs.blob, id)
+
+    async def blobs_with(self, room: str, digest: bytes) -> tuple[BlobRow, ...]:
+        return await self._read(blobs.blobs_with, room, digest)
+
+    async def blobs_for(self, account: str, digest: bytes) -> tuple[BlobRow, ...]:
+        return await self._read(blobs.blobs_for, account, digest)
+
+    async def blobs_due(self, *, until_ms: int, limit: int) -> tuple[BlobRow, ...]:
+        return await self._read(blobs.blobs_due, until_ms, limit)
+
+    async def blobs_known(self, ids: Collection[str]) -> frozenset[str]:
+        return await self._read(blobs.blobs_known, ids)
+
+    async def blob_totals(self) -> BlobTotals:
+        return await self._read(blobs.blob_totals)
 
     async def statistics(self) -> StoreStatistics:
         size = await self._read(reads.size_bytes)
