@@ -34,8 +34,8 @@ SHELLS = frozenset(
         "signaling/door": "acks feed hub link presence requests timers watch websocket welcome writer",
         "signaling/hours": "replies service",
         "signaling/inbox": "preferences service teller",
-        "signaling/http": "accounts application around audit development downloading health pages problems "
-        "ratings rooms runner schedule serving sessions usage webhooks",
+        "signaling/http": "accounts application around audit development downloading health keys pages "
+        "problems ratings rooms runner schedule serving sessions usage webhooks",
         "signaling/keys": "devices directory service vault",
         "signaling/media": "cut pool service",
         "signaling/ratings": "service",

@@ -7,6 +7,7 @@ from signaling.http import accounts, rooms, sessions, webhooks
 from signaling.http.around_api import AROUND
 from signaling.http.audit_api import AUDIT
 from signaling.http.endpoint import AnyEndpoint, Endpoint
+from signaling.http.keys_api import KEYS
 from signaling.http.schedule_api import SCHEDULE
 from signaling.http.schedule_schemas import DayQuery
 from signaling.http.schemas import (
@@ -218,6 +219,7 @@ ENDPOINTS: tuple[AnyEndpoint, ...] = (
     ),
     *SCHEDULE,
     *AROUND,
+    *KEYS,
     *AUDIT,
     *USAGE,
 )

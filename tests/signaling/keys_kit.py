@@ -9,21 +9,21 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
-from protocol.e2ee import asking
+from protocol.e2ee import asking, epochs
 from protocol.e2ee.asking import Opened, Outcome, Refusal, Request
 from protocol.e2ee.circle import read
 from protocol.e2ee.contents import Text
 from protocol.e2ee.device import Device, Tuning
 from protocol.e2ee.devices import DeviceList, SignedList
-from protocol.e2ee.epochs import EpochKeys, Place
+from protocol.e2ee.epochs import EpochKeys
 from protocol.e2ee.prekeys import Prekey, SignedPrekey
 from protocol.e2ee.structures import pack, unpack
+from relay.store import Store
 from tests.signaling.door_client import DoorClient, Frame, door_client
-from tests.signaling.door_server import DoorServer
 
 FEW = Tuning(prekeys=4)
 
@@ -41,10 +41,25 @@ def lists_of(room: str, told: Frame) -> asking.Lists:
     return asking.Lists(room, tuple(told.get("members", ())), by_account, barred)
 
 
+class Place(Protocol):
+    """A server that phones connect to."""
+
+    @property
+    def url(self) -> str:
+        """Where it takes connections."""
+
+    @property
+    def store(self) -> Store:
+        """What it keeps."""
+
+    def token(self, account: str) -> str:
+        """A token of an account."""
+
+
 class Phone:
     """One device of an account and its connection."""
 
-    def __init__(self, server: DoorServer, account: str, name: str, device: Device) -> None:
+    def __init__(self, server: Place, account: str, name: str, device: Device) -> None:
         self.server = server
         self.account, self.name = account, name
         self.device = device
@@ -55,12 +70,12 @@ class Phone:
         self.client: DoorClient
 
     @classmethod
-    def first(cls, server: DoorServer, account: str, name: str) -> Phone:
+    def first(cls, server: Place, account: str, name: str) -> Phone:
         """The first device of an account."""
         return cls(server, account, name, Device.first(account, name, now_ms(), secrets.token_bytes, FEW))
 
     @classmethod
-    def further(cls, server: DoorServer, account: str, name: str) -> Phone:
+    def further(cls, server: Place, account: str, name: str) -> Phone:
         """Another device of an account."""
         return cls(server, account, name, Device.further(account, name, secrets.token_bytes, FEW))
 
@@ -127,7 +142,7 @@ class Phone:
             case asking.SendKeys(room, mid) | asking.SendMessage(room, mid):
                 if reply["op"] == "error":
                     return device.refused(room, mid, refusal_of(room, reply), at_ms)
-                device.stored(room, mid, Place(result["epoch"], result["offset"]), at_ms)
+                device.stored(room, mid, epochs.Place(result["epoch"], result["offset"]), at_ms)
                 return []
         assert reply["op"] == "ok", reply
         match request:
@@ -198,7 +213,7 @@ def refusal_of(room: str, reply: Frame) -> Refusal:
 
 def event_of(frame: Frame) -> asking.Event:
     """An event as a device takes it."""
-    body, place = frame["body"], Place(frame["epoch"], frame["offset"])
+    body, place = frame["body"], epochs.Place(frame["epoch"], frame["offset"])
     content: EpochKeys | asking.MessageData | None = None
     if body["kind"] == "keys":
         content = msgspec.convert([body["header"], body["signature"], body["slots"]], EpochKeys)
