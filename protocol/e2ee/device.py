@@ -108,6 +108,7 @@ class Device:
         if circle.trust(self._state, other):
             for room in self._state.rooms.values():
                 room.halted, room.lists = "", None
+                room.floor.pop(other, None)  # the numbers of the new lists begin anew
 
     # --- What the server tells ------------------------------------------------------------------------
 

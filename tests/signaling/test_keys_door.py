@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from config.settings import KeySettings
-from protocol.e2ee.asking import SendMessage, SetAside
+from protocol.e2ee.asking import SendMessage, SetAside, Suspicion
 from protocol.e2ee.contents import Text
 from relay.writes import Revoke
 from tests.signaling.door_client import door_client, new_mid
@@ -167,6 +167,8 @@ async def test_a_device_that_the_platform_bars_gets_nothing(
 
 async def test_keys_that_are_reset_begin_anew(people: tuple[Phone, Phone], server: DoorServer) -> None:
     ann, ben = people
+    ben.device.keep_archive(None, now_ms())
+    await ben.settle()  # the number of his list is higher than that of the one to come
     await ann.say("r", "hello")
     await take_all(ann, ben)
     await ben.client.request("vault.put", blob=b"old", revision=0)
@@ -180,7 +182,14 @@ async def test_keys_that_are_reset_begin_anew(people: tuple[Phone, Phone], serve
         assert len(lists) == 2
         ann.device.send("r", Text("who are you"), now_ms())
         await ann.settle()
-    assert [one.error for one in ann.told if hasattr(one, "error")] == ["identity_changed"]
+        assert [one.error for one in ann.told if isinstance(one, Suspicion)] == ["identity_changed"]
+        ann.device.trust("ben")
+        await ann.settle()
+        await take_all(ann, anew)
+        await anew.say("r", "the same, with another phone")
+        await take_all(ann, anew)
+        assert anew.read == ["who are you", "the same, with another phone"]
+    assert ann.read == ["hello", "who are you", "the same, with another phone"]
 
 
 async def test_after_a_restore_nothing_is_handed_out_twice_and_all_go_on(tmp_path: Path) -> None:

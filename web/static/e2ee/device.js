@@ -121,7 +121,10 @@ export class Device {
   trust(other) {
     return this.#step((state) => {
       if (!circle.trust(state, other)) return;
-      for (const room of state.rooms.values()) Object.assign(room, { halted: "", lists: null });
+      for (const room of state.rooms.values()) {
+        Object.assign(room, { halted: "", lists: null });
+        room.floor.delete(other); // the numbers of the new lists begin anew
+      }
     }, EVERYTHING);
   }
 
