@@ -125,6 +125,7 @@ async def test_someone_is_sent_back_to_the_waiting_room(browser: Chromium, serve
     async with at_the_page(browser, server, role="therapist") as (page, scripted):
         await come_in(page)
         await scripted.countdown(present=["theo", "clara"])
+        await scripted.ping()  # the page has taken it: the dialog shows who is there when it opens
         await choose(page, "time", "back clara")
         assert (await scripted.request("session.send_back"))["account"] == "clara"
 

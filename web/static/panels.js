@@ -1,8 +1,7 @@
 /** The parts of the page that ask for something: who waits, a proposal, consents, and the dialogs. */
 
+import { byId, setText } from "./dom.js";
 import * as words from "./words.js";
-
-const byId = (id) => document.getElementById(id);
 
 /** The answer to a dialog: the `value` of the button pressed, "" when it was closed without one. */
 export function ask(id) {
@@ -145,8 +144,4 @@ function button(action, content, name, data, className) {
   element.ariaLabel = name;
   Object.assign(element.dataset, action ? { action, ...data } : data);
   return element;
-}
-
-function setText(element, content) {
-  if (element.textContent !== content) element.textContent = content;
 }

@@ -1,11 +1,11 @@
 /** The page as it is seen: it shows what it is told, says which button was pressed, and knows no more. */
 
+import { byId, setText } from "./dom.js";
 import { LAYOUT } from "./layout.js";
 import { closeDialogs } from "./panels.js";
 
 const SECTIONS = ["lobby", "consent", "room", "farewell"];
 const NEWS_MS = 12_000; // how long a line of news stays
-const byId = (id) => document.getElementById(id);
 
 export class View {
   #tiles = new Map();
@@ -176,11 +176,6 @@ export class View {
     this.#tiles.set(account, tile);
     return tile;
   }
-}
-
-/** Change a text only when it differs: screen readers read out every change. */
-function setText(element, text) {
-  if (element.textContent !== text) element.textContent = text;
 }
 
 function setVeil(element, text) {
