@@ -300,7 +300,9 @@ class SessionView(Struct, frozen=True, gc=False, tag_field="of", tag="session", 
     late: tuple[Lateness, ...] = ()
     """Who has said that they are running late."""
     consents: tuple[ConsentTerm, ...] = ()
-    """What the caller is asked to consent to. All but the kind `observer` are needed to come in."""
+    """What the caller is asked to consent to, and has not. All but `observer` are needed to come in."""
+    consented: tuple[ConsentTerm, ...] = ()
+    """What the caller is asked to consent to and has: each can be withdrawn."""
     live_ms: Milliseconds | None = None
     """When it became live."""
     ended_ms: Milliseconds | None = None

@@ -26,6 +26,11 @@ def asked(session: Session, account: str, role: SessionRole) -> tuple[ConsentTer
     return tuple(term for term in terms_for(session, role) if not given(session.consents, account, term))
 
 
+def agreed(session: Session, account: str, role: SessionRole) -> tuple[ConsentTerm, ...]:
+    """What the account is asked to consent to and has, as the session stands."""
+    return tuple(term for term in terms_for(session, role) if given(session.consents, account, term))
+
+
 def missing(session: Session, account: str, role: SessionRole) -> tuple[ConsentTerm, ...]:
     """What the account has to consent to before it comes in."""
     return tuple(term for term in asked(session, account, role) if term.kind != OBSERVER)

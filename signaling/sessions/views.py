@@ -48,6 +48,7 @@ def _whole(
         proposal=session.proposal,
         late=tuple(session.late.values()),
         consents=consents.asked(session, account, role),
+        consented=consents.agreed(session, account, role),
         live_ms=session.live_ms,
         ended_ms=session.ended_ms,
         reason=session.reason,
@@ -71,6 +72,7 @@ def _agreement(session: Session, account: str, role: SessionRole, now_ms: int, p
         zones=session.zones,
         late=tuple(session.late.values()),
         consents=consents.asked(session, account, role),
+        consented=consents.agreed(session, account, role),
     )
 
 

@@ -296,6 +296,17 @@ class TestConsents:
         assert view(session, "ben", "client", OPENS).consents == (AGREEMENT,)
         assert view(session, "anna", "therapist", OPENS).consents == ()
 
+    def test_what_was_given_is_shown_to_who_gave_it_until_it_is_withdrawn(self) -> None:
+        other = ConsentTerm("video", "1")
+        session = scheduled(consents=(AGREEMENT, other))
+        given, withdrawn = (Consent("ben", "client", AGREEMENT, given=yes) for yes in (True, False))
+        session = after(session, (given, OPENS))
+        shown = view(session, "ben", "client", OPENS)
+        assert (shown.consents, shown.consented) == ((other,), (AGREEMENT,))
+        assert view(session, "anna", "therapist", OPENS).consented == ()
+        shown = view(after(session, (withdrawn, OPENS)), "ben", "client", OPENS)
+        assert (shown.consents, shown.consented) == ((AGREEMENT, other), ())
+
 
 class TestObservers:
     """Only as long as everyone agrees."""
