@@ -50,6 +50,7 @@ const NO_HANDLERS = {
   caughtUp: () => {}, // (frame): the room's stored events have all come
   reset: () => {}, // (frame): events between the position kept and `lowest` are gone
   removed: () => {}, // (frame): no longer a member of this room
+  keysChanged: () => {}, // (frame): something about the keys of the own account is another than it was
 };
 
 export class Connection {
@@ -214,6 +215,7 @@ export class Connection {
       case "caught_up": return this.#handlers.caughtUp(frame);
       case "reset": return this.#reset(frame);
       case "removed": return this.#removed(frame);
+      case "keys.changed": return this.#handlers.keysChanged(frame);
       case "ping": return this.#ping(frame);
       case "goodbye": return this.#goodbye(frame);
       default: return undefined; // a newer server may say more than this client knows

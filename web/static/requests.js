@@ -2,7 +2,7 @@
 
 /** The server refused. `kind` is the error's stable name; see the table of errors in the wire reference. */
 export class RequestError extends Error {
-  constructor({ code, name, temporary, detail, hint, retry_after_ms }) {
+  constructor({ code, name, temporary, detail, hint, retry_after_ms, mismatch }) {
     super(`${name}: ${detail}`);
     this.code = code;
     this.kind = name;
@@ -10,6 +10,7 @@ export class RequestError extends Error {
     this.detail = detail;
     this.hint = hint;
     this.retryAfterMs = retry_after_ms ?? null;
+    this.mismatch = mismatch ?? null; // with `device_mismatch`: the devices there are
   }
 }
 

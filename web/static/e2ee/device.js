@@ -248,6 +248,18 @@ export class Device {
     return mid;
   }
 
+  /** Of every account known the number of its latest list. */
+  listNumbers() {
+    const accounts = [this.#state.account, ...this.#state.known.keys()];
+    return new Map(accounts.map((account) => [account, circle.numberOf(this.#state, account)]));
+  }
+
+  /** Where the log of each room is to be resumed: a Map of room to `{epoch, offset}`, as connections do. */
+  positions() {
+    const known = [...this.#state.rooms].filter(([, { cursor }]) => cursor.log > 0);
+    return new Map(known.map(([name, { cursor }]) => [name, { epoch: cursor.log, offset: cursor.offset }]));
+  }
+
   /** The last event of a room that was taken in: `{log, offset}`. */
   cursor(name) {
     return this.#room(name).cursor;
