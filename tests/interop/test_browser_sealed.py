@@ -44,6 +44,18 @@ globalThis.ready = (async () => {
     globalThis.client = new Client(device, { url, token, device: name, tell });
     client.start();
   };
+  globalThis.share = async (account, name, token) => {
+    const { SharedClient } = await load("shared");
+    globalThis.texts = [];
+    const begin = async (tell) => {
+      const store = await Keystore.open(account);
+      const device = new Device(await store.load(), { store });
+      const url = `${location.origin}/v1/connect`;
+      return new Client(device, { url, token, device: name, tell });
+    };
+    const tell = (outcomes) => texts.push(...outcomes.map(({ content, what }) => content?.text ?? what));
+    globalThis.client = new SharedClient(account, begin, { tell });
+  };
   globalThis.write = (room, text) => client.send(room, { type: "text", text }).then(() => null);
   globalThis.kept = async (account, room) => {
     const store = await Keystore.open(account);
@@ -123,4 +135,34 @@ async def test_browsers_read_each_other_after_a_reload_and_on_a_new_device(
     for page in (ada, ben):
         assert await page.evaluate("told") == []
     for page in (ada, ben, tablet):
+        assert page.problems == []
+
+
+async def test_tabs_share_a_device_and_survive_the_one_that_leads(browser: Chromium, server: Target) -> None:
+    async with aiohttp.ClientSession() as http:
+        room = await BackEnd(server, http).create_room({"eva": "therapist", "finn": "client"})
+    eva = await browser.page(f"{server.http}/app/index.html")
+    one = await browser.page(f"{server.http}/app/index.html")
+    await begin(eva, server, "eva", "therapist", "laptop")
+    await begin(one, server, "finn", "client", "phone")
+    for page in (eva, one):
+        await page.until("device.requests().then((due) => due.length === 0)", seconds=PATIENCE)
+    await one.evaluate("client.stop()")
+
+    given = ", ".join(map(json.dumps, ("finn", "phone", server.participant_token("finn", "client"))))
+    await one.evaluate(f"share({given})")
+    await one.until("client.leads", seconds=PATIENCE)
+    two = await browser.page(f"{server.http}/app/index.html", beside=one)
+    await two.evaluate(APP)
+    await two.evaluate(f"share({given})")
+    await two.evaluate(f"write({json.dumps(room)}, 'from the second tab')")
+    for page in (eva, one, two):
+        await reads(page, "from the second tab")
+
+    await one.close()
+    await two.until("client.leads", seconds=PATIENCE)
+    await two.evaluate(f"write({json.dumps(room)}, 'still here')")
+    await eva.evaluate(f"write({json.dumps(room)}, 'so am I')")
+    for page in (eva, two):
+        await reads(page, "from the second tab", "still here", "so am I")
         assert page.problems == []

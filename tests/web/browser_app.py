@@ -82,9 +82,10 @@ class BrowserApp:
             elif outcome["what"] != "unlisted":
                 self.told.append(outcome)
 
-    async def send(self, room: str, text: str) -> bytes:
+    async def send(self, room: str, text: str, mid: bytes | None = None) -> bytes:
         content = {"type": "text", "text": text}
-        mid = await self._runtime.call(f"held.{self._name}.send", room, content, self.now_ms)
+        options = {} if mid is None else {"mid": mid}
+        mid = await self._runtime.call(f"held.{self._name}.send", room, content, self.now_ms, options)
         assert isinstance(mid, bytes)
         return mid
 

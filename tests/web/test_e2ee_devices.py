@@ -186,6 +186,16 @@ async def test_no_script_can_read_a_key_that_is_kept(chromium_modules: Runtime) 
     assert not any(kept)
 
 
+async def test_what_is_written_twice_under_one_id_is_sent_once(ours: Runtime) -> None:
+    _, ada, ben = await couple(ours)
+    mid = await ada.send(ROOM, "once")
+    await ada.send(ROOM, "once", mid)
+    await settle(ada, ben)
+    await ada.send(ROOM, "once", mid)
+    await settle(ada, ben)
+    assert texts(ben) == texts(ada) == ["once"]
+
+
 async def test_after_a_restore_what_was_lost_is_told_and_the_rest_is_read_once(ours: Runtime) -> None:
     server, ada, ben = await couple(ours)
     await ada.send(ROOM, "in the backup")
@@ -196,8 +206,10 @@ async def test_after_a_restore_what_was_lost_is_told_and_the_rest_is_read_once(o
     server.restore(backup)
     await settle(ada, ben)
     assert [each["mid"] for each in ada.told if each["what"] == "lost"] == [lost]
+    await ada.send(ROOM, "after it", lost)  # those who have read it are not shown it twice
     ben.send(ROOM, "and on")
     await settle(ada, ben)
+    assert len(server.readers[lost]) == 2
     assert texts(ben) == ["in the backup", "after it", "and on"]
     assert texts(ada) == ["in the backup", "after it", "and on"]
 

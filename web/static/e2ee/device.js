@@ -28,7 +28,7 @@ import * as ratchet from "./ratchet.js";
 import * as receiving from "./receiving.js";
 import * as sending from "./sending.js";
 import * as signing from "./signing.js";
-import { address, newRoom, newState, roomPart } from "./state.js";
+import { address, includes, newRoom, newState, roomPart } from "./state.js";
 import * as stock from "./stock.js";
 import { xwing } from "./xwing.js";
 
@@ -235,13 +235,15 @@ export class Device {
   // --- What the app asks ----------------------------------------------------------------------------------
 
   /**
-   * Write a message; a promise of its id, 16 bytes, once it is saved. With `mid` it is one that was `lost`.
-   * Throws `outbox_full`, or `bad_content` when it is too long.
+   * Write a message; a promise of its id, 16 bytes, once it is saved. A `mid` is for one that was `lost`, or
+   * that may have been written before, which is passed over then. Throws `outbox_full`, or `bad_content` when
+   * it is too long.
    */
   async send(name, content, nowMs, { mid = sending.newId(nowMs), session = null, urgent = false } = {}) {
     const encoded = encodeContent(content);
     require(encoded.length <= MAX_CONTENT_BYTES, "bad_content", "a message this long goes as an attachment");
     await this.#inRoom(name, nowMs, (_, room) => {
+      if (includes([...room.drafts, ...room.sent].map((known) => known.mid), mid)) return;
       require(room.drafts.length < OUTBOX, "outbox_full", "too many messages wait for the server");
       room.drafts = [...room.drafts, { mid, content: encoded, session, urgent }];
     });
