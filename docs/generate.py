@@ -15,7 +15,7 @@ _ROOT = DOCS.parent
 
 
 def _wire_sources() -> list[str]:
-    names = ("base", "frames", "sessions", "schedule", "around", "keys", "events", "signals")
+    names = ("base", "frames", "sessions", "schedule", "around", "receipts", "keys", "events", "signals")
     carried = ("e2ee/devices", "e2ee/prekeys", "e2ee/epochs")
     return [(_ROOT / "protocol" / f"{name}.py").read_text("utf-8") for name in (*names, *carried)]
 

@@ -21,6 +21,7 @@ from protocol.fields import (
     SessionId,
     SessionState,
 )
+from protocol.receipts import Receipts, RoomReceipts
 
 INBOX_PAGE = 512
 """As many rooms are told of at once."""
@@ -176,6 +177,8 @@ class PreferencesSet(Request, frozen=True, tag="preferences.set"):
     """Whether others see that one is writing."""
     receipts: bool
     """Whether others see how far one has read."""
+    delivered: bool = False
+    """Whether others see what one's devices have received."""
 
 
 class UrgentAcknowledge(Request, frozen=True, tag="urgent.acknowledge"):
@@ -191,7 +194,7 @@ class UrgentAcknowledge(Request, frozen=True, tag="urgent.acknowledge"):
 
 
 AroundRequest: TypeAlias = (
-    InboxGet | HoursGet | HoursSet | PreferencesGet | PreferencesSet | UrgentAcknowledge
+    InboxGet | RoomReceipts | HoursGet | HoursSet | PreferencesGet | PreferencesSet | UrgentAcknowledge
 )
 
 
@@ -223,12 +226,17 @@ class HoursView(Struct, frozen=True, tag_field="of", tag="hours", omit_defaults=
 
 
 class PreferencesView(Struct, frozen=True, tag_field="of", tag="preferences"):
-    """What others see of the account. As long as nothing was chosen: nothing of therapists, all of others."""
+    """What others see of the account.
+
+    As long as nothing was chosen: nothing of therapists; of others that they write, and what they have read.
+    """
 
     typing: bool
     """Whether others see that one is writing."""
     receipts: bool
     """Whether others see how far one has read."""
+    delivered: bool = False
+    """Whether others see what one's devices have received."""
 
 
-AroundResult: TypeAlias = InboxPage | HoursView | PreferencesView
+AroundResult: TypeAlias = InboxPage | Receipts | HoursView | PreferencesView

@@ -40,6 +40,7 @@ from protocol.keys import (
     OwnDevice,
     SlotPlace,
 )
+from protocol.receipts import DeviceReceipt, MemberReceipts
 from protocol.sessions import ConsentTerm, Lateness, Proposal, Waiter
 from protocol.signals import SignalBody
 
@@ -93,6 +94,8 @@ _PARTS = (
     Unanswered,
     UrgentMessage,
     NextSession,
+    MemberReceipts,
+    DeviceReceipt,
     Hours,
     WeeklySpan,
     DayException,

@@ -13,6 +13,7 @@ from msgspec import Struct
 from protocol.around import InboxEntry
 from protocol.fields import (
     AccountId,
+    DeviceId,
     Epoch,
     Milliseconds,
     Modality,
@@ -56,6 +57,17 @@ class Read(_Signal, frozen=True, tag="read"):
     """The epoch of the log."""
     offset: Offset
     """The last event read."""
+
+
+class Delivered(_Signal, frozen=True, tag="delivered"):
+    """A device of a member has received the log up to an offset. Told by those only who choose to."""
+
+    device: DeviceId
+    """Which of the member's devices."""
+    epoch: Epoch
+    """The epoch of the log."""
+    offset: Offset
+    """The last event received."""
 
 
 class InboxChange(_Signal, frozen=True, tag="inbox"):
@@ -155,6 +167,7 @@ SignalBody: TypeAlias = (
     | Opaque
     | Presence
     | Read
+    | Delivered
     | InboxChange
     | Countdown
     | Cue

@@ -15,6 +15,7 @@ from relay.errors import StoreError
 from relay.inbox import Inboxes
 from relay.keys import Keys
 from relay.ratings import Ratings
+from relay.receipts import Receipts
 from relay.rows import (
     Cursor,
     Deadline,
@@ -35,7 +36,9 @@ from relay.webhooks import Webhooks
 from relay.writes import Append, Appended, Outcome, Write
 
 
-class Store(Webhooks, AuditTrail, Ratings, Scheduling, Inboxes, Documents, Keys, BlobRows, Protocol):
+class Store(
+    Webhooks, AuditTrail, Ratings, Scheduling, Inboxes, Receipts, Documents, Keys, BlobRows, Protocol
+):
     """Durable state of one deployment.
 
     Atomic per `commit` call: all of its writes or none, in the order given, later ones seeing earlier ones.

@@ -14,8 +14,10 @@ from protocol.around import (
     InboxGet,
     PreferencesGet,
     PreferencesSet,
+    PreferencesView,
     UrgentAcknowledge,
 )
+from protocol.receipts import RoomReceipts
 from relay.bus import Bus
 from relay.store import Store
 from signaling.caller import Caller
@@ -23,6 +25,7 @@ from signaling.door.hub import Hub
 from signaling.hours.replies import Replies
 from signaling.hours.service import HoursService
 from signaling.inbox.preferences import Preferences
+from signaling.inbox.receipts import ReceiptService
 from signaling.inbox.service import InboxService
 from signaling.inbox.teller import InboxTeller
 from signaling.sessions.ports import Ledger
@@ -38,6 +41,7 @@ class Around:
     hours: HoursService
     replies: Replies
     preferences: Preferences
+    receipts: ReceiptService
 
     @classmethod
     def wired(
@@ -49,7 +53,9 @@ class Around:
         teller = InboxTeller(inbox.entries, hub.signal_connection)
         hub.on_room_changed(teller.changed)
         replies = Replies(store, ledger, hours, timebase, settings)
-        return cls(inbox, teller, hours, replies, Preferences(store, ledger))
+        preferences = Preferences(store, ledger)
+        receipts = ReceiptService(store, preferences, hub.signal)
+        return cls(inbox, teller, hours, replies, preferences, receipts)
 
     async def perform(self, caller: Caller, request: AroundRequest) -> AroundResult | None:
         """The result of a request; raises :exc:`ProtocolError`, or :exc:`relay.errors.StoreError`."""
@@ -57,14 +63,17 @@ class Around:
             case InboxGet():
                 self.teller.watch(caller)  # first, so that nothing that changes meanwhile is missed
                 return await self.inbox.get(caller, request)
+            case RoomReceipts(room=room):
+                return await self.receipts.get(caller, room)
             case HoursGet():
                 return await self.hours.get(caller)
             case HoursSet(hours=hours):
                 return await self.hours.set(caller, hours)
             case PreferencesGet():
                 return await self.preferences.get(caller)
-            case PreferencesSet(typing=typing, receipts=receipts):
-                return await self.preferences.set(caller, typing=typing, receipts=receipts)
+            case PreferencesSet(typing=typing, receipts=receipts, delivered=delivered):
+                chosen = PreferencesView(typing=typing, receipts=receipts, delivered=delivered)
+                return await self.preferences.set(caller, chosen)
             case UrgentAcknowledge(room=room, offset=offset):
                 await self.inbox.acknowledge(caller, room, offset)
                 return None

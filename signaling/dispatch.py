@@ -30,6 +30,7 @@ from protocol.frames import (
     TokenRefresh,
 )
 from protocol.keys import KeyInventory, KeysRequest
+from protocol.receipts import RoomReceipts
 from protocol.schedule import (
     ScheduleRequest,
     SeriesCut,
@@ -137,6 +138,8 @@ class Dispatcher:
                     answer(Time(self._timebase.now_ms()))
                     return None
                 case InboxGet() if asker.attendance.waiting:
+                    raise ProtocolError(errors.NOT_ADMITTED)
+                case RoomReceipts(room=room) if asker.attendance.holds(room):
                     raise ProtocolError(errors.NOT_ADMITTED)
                 case _ if isinstance(request, AroundRequest):
                     work = self._around.perform(asker.caller, request)

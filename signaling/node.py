@@ -164,7 +164,7 @@ class Node:
             self.timebase,
             self.auditor,
         )
-        acks = Acks(self.store)
+        acks = Acks(self.store, self.around.receipts.written)
         shared = Shared(settings.limits, self.store, self.hub, self.access, dispatcher, self.timebase, acks)
         self.door = Door(shared, settings.server)
 
@@ -221,6 +221,7 @@ class Node:
         await self.schedule.roll()
         self._run("schedule", _every(SCHEDULE_SECONDS, self.schedule.roll))
         after(self.around.teller.stop)
+        after(self.around.receipts.stop)
         await self.around.replies.recover()
         self._run("replies", self.around.replies.run)
         self._run("housekeeping", _every(HOUSEKEEPING_SECONDS, self.forget))

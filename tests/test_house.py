@@ -24,8 +24,8 @@ SHELLS = frozenset(
         "relay/blobs": "folder",
         "relay/bus": "local",
         "relay/sqlite": (
-            "audit blobs catalog changes documents group guard inbox keys opening ratings reads schema "
-            "scheduling store trail unreceived webhooks writer"
+            "audit blobs catalog changes documents group guard inbox keys opening ratings reads receipts "
+            "schema scheduling store trail unreceived webhooks writer"
         ),
         "rtc": "client datagrams worker",
         "signaling": "access around dispatch key_sets node rooms timebase",
@@ -33,7 +33,7 @@ SHELLS = frozenset(
         "signaling/commands": "audit serve token webhooks",
         "signaling/door": "acks feed hub link presence requests timers watch websocket welcome writer",
         "signaling/hours": "replies service",
-        "signaling/inbox": "preferences service teller",
+        "signaling/inbox": "preferences receipts service teller",
         "signaling/http": "accounts application around audit development downloading health keys pages "
         "problems ratings rooms runner schedule serving sessions usage webhooks",
         "signaling/keys": "devices directory service vault",

@@ -15,6 +15,7 @@ from relay.errors import Overloaded, StoreClosed, Unstorable
 from relay.inbox import Asked, InboxRoom
 from relay.keys import DeviceListRow, DeviceRow, Stock
 from relay.ratings import Rating, RatingCursor
+from relay.receipts import Receipt
 from relay.rows import (
     Cursor,
     Deadline,
@@ -39,6 +40,7 @@ from relay.sqlite import (
     keys,
     ratings,
     reads,
+    receipts,
     scheduling,
     unreceived,
     webhooks,
@@ -261,6 +263,9 @@ class SqliteStore:
 
     async def asked(self, *, after: str = "", limit: int) -> tuple[Asked, ...]:
         return await self._read(inbox.asked, after, limit)
+
+    async def receipts(self, room: str) -> tuple[Receipt, ...]:
+        return await self._read(receipts.receipts, self._epoch, room)
 
     async def documents(self, kind: str, ids: Collection[str]) -> Mapping[str, Document]:
         return await self._read(documents.documents, kind, ids)

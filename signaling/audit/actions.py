@@ -82,7 +82,7 @@ ACTIONS: Mapping[str, str] = {
     "keys.reset": "A back end has reset the keys of an account: it begins anew, with another identity.",
     "vault.put": "An account has replaced its vault.",
     "hours.set": "The office and quiet hours of an account were replaced.",
-    "preferences.set": "An account has chosen what others see of its typing and reading.",
+    "preferences.set": "An account has chosen what others see of its typing, receiving and reading.",
     "reply.worded": "A room got other words to answer with outside office hours.",
     "reply.sent": "A client who wrote to a closed room was answered automatically.",
     "urgent.acknowledged": "A therapist has taken care of an urgent message; the object is its offset.",

@@ -7,7 +7,7 @@ them; so cursors need no commit of their own each.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
@@ -28,8 +28,10 @@ _Device = tuple[str, str]
 class Acks:
     """The cursors not yet written. At most one for each room of each device: the newest."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, written: Callable[[Sequence[Ack]], None]) -> None:
+        """``written`` is told what has become durable."""
         self._store = store
+        self._written = written
         self._waiting: dict[_Device, dict[str, Cursor]] = {}
         self._writing: dict[_Device, dict[str, Cursor]] = {}
         self._task: asyncio.Task[None] | None = None
@@ -99,6 +101,8 @@ class Acks:
         except (NotFound, StaleEpoch, BeyondHead):
             for ack in batch if len(batch) > 1 else ():
                 await self._commit([ack])
+        else:
+            self._written(batch)
 
     def _put_back(self, batch: list[Ack]) -> None:
         for ack in batch:

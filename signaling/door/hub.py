@@ -296,7 +296,7 @@ class Hub:
 
     def _notice(self, room: str, body: SignalBody, sender: str | None) -> SignalNotice:
         encoded = encode(Signal(room, body, sender), Subprotocol.MSGPACK)
-        about = getattr(body, "session", None)
-        key = "\0".join((room, sender or "", str(body.__struct_config__.tag), about or ""))
+        about: str = getattr(body, "session", "") or getattr(body, "device", "")
+        key = "\0".join((room, sender or "", str(body.__struct_config__.tag), about))
         to_waiting = isinstance(body, Admission | Late)
         return SignalNotice(room, key, sender, encoded, self._timebase.now_ms(), to_waiting)

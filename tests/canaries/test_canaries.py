@@ -166,7 +166,8 @@ async def around(world: World, anna: Person, ben: Person) -> None:
     await anna.ok("hours.get")
     await anna.ok("hours.set", hours=AWAY)
     await anna.ok("preferences.get")
-    await anna.ok("preferences.set", typing=True, receipts=True)
+    await anna.ok("preferences.set", typing=True, receipts=True, delivered=True)
+    await anna.ok("room.receipts", room=ROOM)
     await anna.ok("time.get")
     await anna.ok("token.refresh", token=bearer(ANNA, "therapist", name=world.word("claim")))
 

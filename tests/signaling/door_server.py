@@ -155,7 +155,13 @@ class DoorServer:
             self,
         )
         shared = Shared(
-            limits, self.store, self.hub, self.access, dispatcher, self.timebase, Acks(self.store)
+            limits,
+            self.store,
+            self.hub,
+            self.access,
+            dispatcher,
+            self.timebase,
+            Acks(self.store, self.around.receipts.written),
         )
         self.door = Door(shared, server or ServerSettings())
         self.port = 0
@@ -188,6 +194,7 @@ class DoorServer:
         await self._runner.cleanup()
         await self.door.stop()
         await self.around.teller.stop()
+        await self.around.receipts.stop()
         await self.hub.stop()
         await self.store.close()
 

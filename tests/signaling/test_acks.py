@@ -54,7 +54,7 @@ async def offsets(store: Watched) -> dict[str, int]:
 
 
 async def test_the_newest_of_each_room_is_written_in_one_commit(store: Watched) -> None:
-    acks = Acks(store)
+    acks = Acks(store, lambda written: None)
     for offset in (1, 2, 3):
         acks.put("ann", "d", "r", store.epoch, offset)
     acks.put("ann", "d", "s", store.epoch, 1)
@@ -69,7 +69,7 @@ async def test_the_newest_of_each_room_is_written_in_one_commit(store: Watched) 
 
 
 async def test_what_is_not_written_yet_is_known(store: Watched) -> None:
-    acks = Acks(store)
+    acks = Acks(store, lambda written: None)
     acks.put("ann", "d", "r", store.epoch, 2)
     assert acks.latest("ann", "d") == {"r": Cursor(store.epoch, 2)}
     assert acks.latest("ann", "e") == {}
@@ -85,14 +85,14 @@ async def test_what_is_not_written_yet_is_known(store: Watched) -> None:
 
 async def test_they_are_written_by_themselves(store: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "INTERVAL_SECONDS", 0.001)
-    acks = Acks(store)
+    acks = Acks(store, lambda written: None)
     acks.put("ann", "d", "r", store.epoch, 2)
     await until(lambda: not acks.latest("ann", "d"))
     assert (await store.cursors("ann", "d"))["r"].offset == 2
 
 
 async def test_one_whose_membership_has_ended_does_not_hold_up_the_others(store: Watched) -> None:
-    acks = Acks(store)
+    acks = Acks(store, lambda written: None)
     acks.put("ann", "d", "r", store.epoch, 2)
     acks.put("ann", "d", "s", store.epoch, 1)
     await store.commit(RemoveMember("r", "ann"))
@@ -106,7 +106,7 @@ async def test_a_full_disk_delays_them_and_loses_none(
 ) -> None:
     monkeypatch.setattr(module, "INTERVAL_SECONDS", 0.001)
     monkeypatch.setattr(module, "RETRY_SECONDS", 0.001)
-    acks = Acks(store)
+    acks = Acks(store, lambda written: None)
     store.full = True
     acks.put("ann", "d", "r", store.epoch, 2)
     acks.put("ann", "d", "s", store.epoch, 1)

@@ -159,6 +159,7 @@ async def test_therapists_are_not_seen_typing_or_reading_unless_they_choose_so(
         "of": "preferences",
         "typing": False,
         "receipts": False,
+        "delivered": False,
     }
     typing = {"room": "a", "body": {"kind": "typing", "active": True}}
     await anna.request("signal.send", **typing)
