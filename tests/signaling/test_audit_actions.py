@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 from relay import documents, inbox, keys, ratings, writes
 from relay.audit_trail import AuditWrite, HoldAudit, ReleaseAudit
+from relay.blob_rows import BlobWrite
 from relay.scheduling import DropCalendar, PutCalendar, PutSeries, ScheduleWrite
 from relay.webhooks import DropDelivery, ReplayDelivery, WebhookWrite
 from signaling.audit import actions
@@ -61,7 +62,7 @@ def kinds(union: Any) -> set[Any]:
 
 
 def test_every_kind_of_write_is_decided_on() -> None:
-    own = kinds(AuditWrite) | kinds(WebhookWrite) | kinds(ScheduleWrite)
+    own = kinds(AuditWrite) | kinds(WebhookWrite) | kinds(ScheduleWrite) | kinds(BlobWrite)
     known = RECORDED | WITH_AN_EVENT | OF_THE_SERVER_ITSELF | own
     assert kinds(writes.Write) == known
 
