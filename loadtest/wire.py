@@ -42,10 +42,12 @@ _REQUIRED: Final[Mapping[str, Mapping[str, type]]] = {
     "removed": {"room": str},
     "ping": {"t_ms": int},
     "goodbye": {"reason": str, "reconnect_after_ms": int},
+    "keys.changed": {"what": str},
 }
 _OPTIONAL: Final[Mapping[str, Mapping[str, type]]] = {
+    "welcome": {"keys": dict},
     "ok": {"result": dict},
-    "error": {"id": int, "retry_after_ms": int},
+    "error": {"id": int, "retry_after_ms": int, "mismatch": dict},
     "event": {"sender": str, "device": str},
     "signal": {"sender": str},
     "ping": {"heads": dict},
