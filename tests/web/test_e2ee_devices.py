@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from random import Random
 from typing import TypeAlias
 
 import pytest
 
+from protocol.e2ee import xwing
 from protocol.e2ee.asking import SetAside
 from protocol.e2ee.device import Device
 from protocol.e2ee.epochs import EpochKeys, Place
@@ -212,6 +214,88 @@ async def test_after_a_restore_what_was_lost_is_told_and_the_rest_is_read_once(o
     assert len(server.readers[lost]) == 2
     assert texts(ben) == ["in the backup", "after it", "and on"]
     assert texts(ada) == ["in the backup", "after it", "and on"]
+
+
+async def test_the_archive_gives_a_new_device_the_history(ours: Runtime) -> None:
+    server, ada, ben = await couple(ours)
+    seed = bytes(range(32))
+    await ada.step("keepArchive", xwing.public_key(seed), ada.now_ms)
+    ben.device.keep_archive(xwing.public_key(seed), ben.now_ms)
+    await settle(ada, ben)
+    await ada.send(ROOM, "from Ada")
+    ben.send(ROOM, "from Ben")
+    await settle(ada, ben)
+
+    tablet = await BrowserApp.further(ours, server, "ada", "a2")
+    await tablet.step("adopt", {"accountSeed": None, "archiveSeed": seed})
+    phone = App.further(server, "ben", "b2")
+    phone.device.adopt(None, seed)
+    await settle(tablet, phone)
+    await ada.step("approve", "a2", tablet.key, ada.now_ms)
+    ben.device.approve("b2", phone.device.key, ben.now_ms)
+    ben.save()
+    await settle(ada, ben, tablet, phone)
+    for app in (ada, ben, tablet, phone):
+        assert sorted(texts(app)) == ["from Ada", "from Ben"]
+    assert errors(tablet) == set()
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_in_any_history_each_device_reads_each_message_once(ours: Runtime, seed: int) -> None:
+    """Crashes, lost replies and restores between two browsers and one Python; nothing of it is an attack."""
+    chance_of = Random(seed)
+    server, ada, ben = await couple(ours)
+    cleo = await BrowserApp.first(ours, server, "cleo", "c1")
+    await settle(cleo)
+    server.memory.rooms[ROOM].members.add("cleo")
+    apps: tuple[Someone, ...] = (ada, ben, cleo)
+    await settle(*apps)
+    written: dict[bytes, str] = {}
+    backup = server.backup()
+    for number in range(45):
+        if number == 15:
+            backup = server.backup()
+        if number == 30:
+            server.restore(backup)
+            for each in apps:
+                await crash(each)
+        app = chance_of.choice(apps)
+        match chance_of.choice(["send", "send", "ask", "ask", "ask", "lose", "crash", "read"]):
+            case "send":
+                text = f"{app.who[0]} {number}"
+                sent = app.send(ROOM, text)
+                written[sent if isinstance(sent, bytes) else await sent] = text
+            case "ask":
+                await ask(app)
+            case "lose":
+                await ask(app, lose=True)
+            case "crash":
+                await crash(app)
+            case "read":
+                await turn(app)
+    await settle(*apps)
+    for app in (ada, cleo):
+        for lost in [each["mid"] for each in app.told if each["what"] == "lost"]:
+            await app.send(ROOM, written[lost], lost)
+    await settle(*apps)
+    for app in apps:
+        assert sorted(texts(app)) == sorted(written.values())
+    assert errors(ada) == errors(cleo) == set()
+
+
+async def ask(app: Someone, *, lose: bool = False) -> None:
+    if isinstance(app, App):
+        app.ask(lose=lose)
+    else:
+        await app.ask(lose=lose)
+
+
+async def crash(app: Someone) -> None:
+    if isinstance(app, App):
+        app.crash()
+    else:
+        await app.crash()
+        await app.connect()
 
 
 async def test_a_server_that_lies_is_found_out(ours: Runtime) -> None:
