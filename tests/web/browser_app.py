@@ -109,20 +109,20 @@ class BrowserApp:
         if lists := self.server.memory.lists.get(self.who[0]):
             await self.step("ownList", list_in_js(lists[-1]))
         for room in self.rooms():
-            life, cursor = self.server.memory.rooms[room].life, await self._cursor(room)
+            life, cursor = self.server.memory.rooms[room].life, await self.cursor(room)
             if cursor["log"] not in (0, life):
                 await self.step("reset", room, life, 1)
 
     def rooms(self) -> list[str]:
         return [name for name, log in self.server.memory.rooms.items() if self.who[0] in log.members]
 
-    async def _cursor(self, room: str) -> Any:
+    async def cursor(self, room: str) -> Any:
         return await self._runtime.call(f"held.{self._name}.cursor", room)
 
     async def read(self, room: str) -> bool:
         """Take in the next events of a room; whether there were any."""
         log = self.server.memory.rooms[room]
-        new = log.events[(await self._cursor(room))["offset"] :]
+        new = log.events[(await self.cursor(room))["offset"] :]
         for event in new:
             await self.take(event)
         await self.step("caughtUp", room, log.life, self.now_ms)
