@@ -202,6 +202,21 @@ def test_a_message_put_before_what_its_sender_had_read(scene: Scene) -> None:
     assert (texts(ben), found(ben)) == ([], ["reordered", "unknown_epoch"])
 
 
+def test_an_answer_put_before_its_question(scene: Scene) -> None:
+    _, ada, ben = scene
+    saved = ben.saved
+    written(ada, "a remark")
+    ben.send(ROOM, "a question")
+    settle([ben, ada])
+    keys, remark, *_, answer = written(ada, "an answer")
+    ben.saved = saved
+    ben.shown.clear()
+    ben.crash()
+    for offset, event in enumerate((keys, remark, answer), 1):
+        ben.take(Event(ROOM, Place(1, offset), event.account, event.device, event.content))
+    assert (texts(ben), found(ben)) == (["a remark"], ["reordered"])
+
+
 # --- What the server does to keys ---------------------------------------------------------------------
 
 
@@ -292,7 +307,7 @@ def test_a_revoked_device_that_the_server_lets_speak(scene: Scene) -> None:
     ben.read(ROOM)
     deliver(ben, keys, late)
     assert texts(ben) == ["the phone is gone"]
-    assert "stale_list" in found(ben)
+    assert found(ben)[-2:] == ["stale_list", "unknown_epoch"]
 
 
 def test_a_message_of_a_device_revoked_meanwhile(scene: Scene) -> None:
@@ -309,6 +324,64 @@ def test_a_message_of_a_device_revoked_meanwhile(scene: Scene) -> None:
     ben.read(ROOM)
     deliver(ben, late)
     assert (texts(ben), found(ben)) == (["before", "the phone is gone"], ["stale_list"])
+
+
+def test_a_member_who_names_lists_that_do_not_exist_shuts_nobody_out(scene: Scene) -> None:
+    _, ada, ben = scene
+    keys, _ = written(ada, "one")
+    names = [
+        replace(name, number=999, digest=drawn("none")) if name.account == "ben" else name
+        for name in epochs.read_header(epoch_keys(keys).header).lists
+    ]
+    header = replace(epochs.read_header(epoch_keys(keys).header), lists=tuple(names))
+    made = epochs.make_keys(header, drawn("seed"), ada.device._state.seed, [])
+    deliver(ben, Event(ROOM, keys.place, keys.account, keys.device, made))
+    next_day(ada)
+    *_, keys2, two = written(ada, "two")
+    deliver(ben, keys2, two)
+    assert texts(ben) == ["two"]
+
+
+def test_no_list_is_learnt_from_an_event_of_someone_else(scene: Scene) -> None:
+    _, ada, ben = scene
+    keys, _ = written(ada, "one")
+    entry = DeviceEntry("m1", signing.public_key(drawn("mallory")), 0)
+    own = make_list(drawn("mallory's account"), next_list(None, "cem", (entry,), None, 0))
+    names = epochs.names_of({"cem": (1, own.digest)})
+    header = replace(
+        epochs.read_header(epoch_keys(keys).header), account="cem", device="m1", own=own, lists=names
+    )
+    made = epochs.make_keys(header, drawn("seed"), drawn("mallory"), [])
+    deliver(ben, Event(ROOM, keys.place, "ada", "a1", made))
+    assert found(ben) == ["wrong_sender"]
+    assert "cem" not in ben.device._state.known
+
+
+def with_own(ada: App, ben: App, keys: Event, own: SignedList, *, named: bool) -> Event:
+    """Ada's epoch, bringing another list of hers."""
+    header = epochs.read_header(epoch_keys(keys).header)
+    mine = epochs.ListName("ada", read(own).number, own.digest)
+    lists = tuple(mine if name.account == "ada" and named else name for name in header.lists)
+    return resealed(ada, ben, keys, drawn("seed"), own=own, lists=lists)
+
+
+def test_an_earlier_list_under_another_key(scene: Scene) -> None:
+    server, ada, ben = scene
+    let_in(ada, "ada", "a2")
+    written(ada, "so that Ada is known")
+    ben.read(ROOM)
+    keys = server.memory.rooms[ROOM].events[0]
+    forged = make_list(drawn("the server's key"), read(server.memory.lists["ada"][0]))
+    deliver(ben, with_own(ada, ben, keys, forged, named=True))
+    assert found(ben) == ["identity_changed", "identity_changed"]
+
+
+def test_another_list_than_the_one_named(scene: Scene) -> None:
+    server, ada, ben = scene
+    let_in(ada, "ada", "a2")
+    keys, _ = written(ada, "one")
+    deliver(ben, with_own(ada, ben, keys, server.memory.lists["ada"][0], named=False))
+    assert found(ben) == ["list_forked", "list_forked"]
 
 
 # --- What the server says of people -------------------------------------------------------------------

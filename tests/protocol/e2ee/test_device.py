@@ -258,3 +258,63 @@ def test_a_message_refused_for_good_is_told_and_does_not_hold_up_the_next(
     assert texts(ben) == ["one", "two"]
     assert ada.told == [NotSent(ROOM, mid, "forbidden")]
     assert ben.told == []
+    # Its key was used: another text under it would give both away.
+    assert len(ada.server.memory.rooms[ROOM].epochs) == 2
+
+
+def test_a_prekey_is_forgotten_once_used(pair: tuple[Server, App, App]) -> None:
+    server, ada, ben = pair
+    before = set(ben.device._state.stock.one_time)
+    ada.send(ROOM, "one")
+    settle([ada, ben])
+    keys = server.memory.rooms[ROOM].events[0].content
+    assert isinstance(keys, EpochKeys)
+    assert before - set(ben.device._state.stock.one_time) == {slot.prekey for slot in keys.slots}
+
+
+def test_the_last_resort_is_new_each_week_and_the_old_one_kept_for_a_month(
+    pair: tuple[Server, App, App],
+) -> None:
+    _, _, ben = pair
+    kept = ben.device._state.stock.last_resort
+    (first,) = kept
+    for days, count in ((6, 1), (1, 2), (29, 3), (1, 2)):
+        ben.now_ms += days * 24 * 3600 * 1000
+        settle([ben])
+        assert len(ben.device._state.stock.last_resort) == count
+    assert first not in ben.device._state.stock.last_resort
+
+
+def test_nothing_goes_on_under_lists_that_are_not_current(pair: tuple[Server, App, App]) -> None:
+    """Even where the server would take it."""
+    server, ada, ben = pair
+    ada.send(ROOM, "one")
+    settle([ada, ben])
+    let_in(ben, "ben", "b2")
+    ada.save(ada.device.lists(server.lists(ROOM), ada.now_ms))
+    ada.send(ROOM, "two")
+    (due,) = ada.device.requests()
+    assert isinstance(due, Claim)
+
+
+def test_a_restored_server_is_given_the_lists_it_lost(pair: tuple[Server, App, App]) -> None:
+    server, ada, ben = pair
+    backup = server.backup()
+    phone = let_in(ben, "ben", "b2")
+    server.restore(backup)
+    settle([ada, ben, phone])
+    current = server.current("ben")
+    assert current is not None
+    assert current.number == 2
+
+
+def test_an_epoch_ends_with_its_log(pair: tuple[Server, App, App]) -> None:
+    server, ada, ben = pair
+    backup = server.backup()
+    ada.send(ROOM, "one")
+    while not isinstance(ada.device.requests()[0], SendKeys):
+        ada.ask()
+    server.restore(backup)
+    settle([ada, ben])
+    assert len(server.memory.rooms[ROOM].epochs) == 2
+    assert texts(ben) == ["one"]
