@@ -8,6 +8,7 @@ from signaling.http.keys_schemas import DeviceItem, DevicesItem, KeysResetItem, 
 
 async def list_devices(services: Services, call: Call[None]) -> Reply:
     """The devices of an account."""
+    call.caller.check_unbound()
     account = call.path["account"]
     lists = await services.store.device_lists([account])
     told = await services.keys.devices.devices(account)
@@ -17,6 +18,7 @@ async def list_devices(services: Services, call: Call[None]) -> Reply:
 
 async def reset_keys(services: Services, call: Call[KeysResetSpec]) -> Reply:
     """Forget the keys of an account, and cut its devices off."""
+    call.caller.check_unbound()
     account = call.path["account"]
     reply = Reply(200, KeysResetItem(account))
     await services.keys.devices.reset(account, call.keep(reply))

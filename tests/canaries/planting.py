@@ -16,9 +16,12 @@ from typing import Any
 import aiohttp
 import jwt
 
+from protocol.e2ee import asking
+from relay.store import Store
 from signaling.http.api import ENDPOINTS
 from tests.faults.processes import KEY, SECRET, Server
 from tests.signaling.door_client import MSGPACK, DoorClient, Frame, door_client
+from tests.signaling.keys_kit import Phone, wire
 from tests.signaling.nodes import Answer, BackEnd
 from tests.signaling.webhook_kit import Receiver, receiver
 
@@ -26,7 +29,16 @@ SCOPES = "rooms sessions accounts webhooks audit holds usage ratings break_glass
 WEBHOOK_SECRET = f"canary-webhook-secret-{secrets.token_hex(16)}"
 METRICS_TOKEN = f"canary-metrics-token-{secrets.token_hex(16)}"
 
-NAMES = ("ident-room", "ident-session", "ident-anna", "ident-ben", "ident-ines", "ident-device")
+NAMES = (
+    "ident-room",
+    "ident-session",
+    "ident-anna",
+    "ident-ben",
+    "ident-ines",
+    "ident-kim",
+    "ident-lea",
+    "ident-device",
+)
 """Ids: audit entries and deliveries have them, and logs and metrics do not."""
 
 
@@ -195,6 +207,34 @@ class Person:
     def mid(self) -> Any:
         """An id for something that is sent."""
         return uuid.uuid4().bytes
+
+
+class Sealing:
+    """The world as the place that phones connect to; what they ask for counts as asked."""
+
+    def __init__(self, world: World) -> None:
+        self.url = world.server.connect
+        self.asked = world.asked
+
+    def token(self, account: str) -> str:
+        """A token of an account."""
+        return bearer(account, "client")
+
+    @property
+    def store(self) -> Store:
+        """In another process."""
+        raise NotImplementedError
+
+
+class CanaryPhone(Phone):
+    """A device whose contents the server cannot read."""
+
+    async def ask(self, request: asking.Request) -> list[asking.Outcome]:
+        """Send one request; what its answer means to the app."""
+        outcomes = await super().ask(request)
+        assert isinstance(self.server, Sealing)
+        self.server.asked.add(wire(request)["op"])
+        return outcomes
 
 
 @asynccontextmanager

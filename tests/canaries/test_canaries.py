@@ -27,7 +27,9 @@ from signaling.http.api import ENDPOINTS
 from tests.canaries.planting import (
     METRICS_TOKEN,
     Canaries,
+    CanaryPhone,
     Person,
+    Sealing,
     World,
     bearer,
     names_in,
@@ -41,6 +43,7 @@ from tests.signaling.waiting import PATIENCE_SECONDS
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 ROOM, SESSION, ANNA, BEN, INES = "ident-room", "ident-session", "ident-anna", "ident-ben", "ident-ines"
+KIM, LEA = "ident-kim", "ident-lea"
 AWAY = {"zone": "UTC", "office": []}
 DAY_MS = 86_400_000
 
@@ -71,6 +74,7 @@ async def traces(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Trac
         await hold(world, anna, ben)
         await around(world, anna, ben)
         await plan(anna)
+        await seal(world)
         await administer(world, left)
         await provoke(world, anna)
         await told(world)
@@ -193,6 +197,35 @@ async def plan(anna: Person) -> None:
     await anna.ok("series.list", room=ROOM)
     first = starts.replace("-", "").replace(":", "")
     await anna.ok("series.cut", series=planned["series"], occurrence=first)
+
+
+async def seal(world: World) -> None:
+    """Devices with keys of their own, what they seal, and what is kept for them."""
+    word, place = world.word, Sealing(world)
+    people = [{"account": account, "role": "client"} for account in (KIM, LEA)]
+    await world.call("createRoom", {"room": "ident-sealed", "members": people})
+    kim, lea = (
+        CanaryPhone.first(place, KIM, "ident-device-k"),
+        CanaryPhone.first(place, LEA, "ident-device-l"),
+    )
+    async with kim.connected(), lea.connected():
+        for phone in (kim, lea):
+            await phone.take("ident-sealed", (await world.call("getRoom", room="ident-sealed"))["head"])
+        await kim.say("ident-sealed", word("sealed"))
+        app, tablet = Person(world, lea.client), CanaryPhone.further(place, LEA, "ident-device-t")
+        async with tablet.connected():
+            lea.device.approve("ident-device-t", tablet.device.key, 1)
+            await lea.settle()
+            lea.device.revoke("ident-device-t", 2)
+            await lea.settle()
+        async with CanaryPhone.further(place, LEA, "ident-device-u").connected():
+            for op in ("keys.inventory", "device.list", "keys.list.get", "vault.get"):
+                await app.ok(op)
+        await app.ok("device.dismiss", device="ident-device-u")
+        await app.ok("device.rename", device="ident-device-l", sealed_name=word("device").encode())
+        await app.ok("vault.put", blob=word("vault").encode(), revision=0)
+    await world.call("listDevices", account=LEA)
+    await world.call("resetKeys", {}, account=LEA)
 
 
 async def administer(world: World, left: Traces) -> None:
@@ -358,7 +391,7 @@ async def told(world: World) -> None:
     """Wait until the receiver has heard of everything that there is to hear."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         count = 0
-        while {got.json["type"] for got in world.there.received} < HEARD:
+        while not {got.json["type"] for got in world.there.received} >= HEARD:
             count = max(count + 1, len(world.there.received))
             await world.there.until(count)
 
@@ -411,6 +444,7 @@ async def test_the_canaries_were_really_there(traces: Traces) -> None:
     found = " ".join(traces.word.found_in(traces.store))
     for what in ("chat", "letter", "urgent", "reply", "emergency", "reason"):
         assert f"canary-{what}-" in found, what
+    assert "canary-sealed-" not in found, "what is sealed is not even there"
     assert b'"level": "debug"' in traces.logs or b'"level": "info"' in traces.logs
     assert b"media_worker_died" in traces.logs
     assert b"break_glass_opened" in traces.logs
