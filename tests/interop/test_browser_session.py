@@ -241,6 +241,49 @@ async def test_an_interpreter_hears_both_and_reads_nothing(browser: Chromium, se
     finish(therapist, client, interpreter)
 
 
+async def test_an_observer_is_there_for_as_long_as_the_client_agrees(
+    browser: Chromium, server: Target
+) -> None:
+    async with aiohttp.ClientSession() as http:
+        back_end = BackEnd(server, http)
+        room = await back_end.create_room({"theo": "therapist", "clara": "client"})
+        attendees = [{"account": "omar", "role": "observer"}]
+        session = await back_end.create_session(room, "chat", 600, attendees=attendees)
+    roles: dict[str, Role] = {"theo": "therapist", "clara": "client", "omar": "guest"}
+    therapist, client, observer = [
+        await open_link(browser, link(server, session, account, role)) for account, role in roles.items()
+    ]
+    await therapist.come_in()
+    await client.come_in()
+    await client.reads("#consent", "Someone observing the session without taking part")
+    await client.page.click("#consents [type=submit]")  # without agreeing to that
+    await client.is_inside()
+    await observer.come_in()
+    await observer.reads("#notice", "Not everyone has agreed to being observed.")
+
+    await client.page.click(".bar [data-action=consents]")
+    await client.reads("#agreements", "You do not agree")
+    await client.page.click("#consenting [value='give 0']")
+    await client.was_told("news", "You agree to: Someone observing")
+    await observer.come_in()
+    await observer.is_inside()
+    await therapist.was_told("announcer", "The observer is here.")
+
+    await client.page.viewport(390, 780, mobile=True)
+    await client.photograph("consent-phone")
+    await client.page.click(".bar [data-action=consents]")
+    await client.reads("#agreements", "You agree")
+    await client.photograph("consents-phone")
+    await client.page.click("#consenting [value='withdraw 0']")
+    await client.reads("#withdrawal", "Whoever observes is taken out of the session at once.")
+    await client.photograph("consent-withdrawal-phone")
+    await client.page.click("#withdrawing [value=withdraw]")
+    await observer.reads("#farewell", "You are no longer in the session")
+    await client.was_told("announcer", "The observer has left.")
+    assert await client.page.evaluate("!document.getElementById('room').hidden")
+    finish(therapist, client, observer)
+
+
 def link(server: Target, session: str, account: str, role: Role) -> str:
     """The link that a platform would give to a person."""
     page = "therapist" if role == "therapist" else "client"

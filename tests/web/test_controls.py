@@ -34,7 +34,11 @@ async def test_how_people_talk_is_changed_by_either_side(browser: Chromium, serv
         await scripted.countdown(modality="video", present=["clara", "theo"])
         change = {"kind": "session", "session": "s1", "change": "modality", "state": "live"}
         times = {"starts_ms": scripted.view["starts_ms"], "ends_ms": scripted.view["agreed_end_ms"]}
-        await scripted.event({**change, "modality": "video", "account": "theo", **times}, "theo")
+        switched = {**change, "modality": "video", "account": "theo", **times}
+        await scripted.event({**switched, "modality": "chat"}, "theo", at_ms=now_ms() - MINUTE)
+        await scripted.ping()  # what happened before one came in is no news
+        assert await page.evaluate("document.getElementById('news').innerText") == ""
+        await scripted.event(switched, "theo")
         await reads(page, "#news", "Your therapist changed to sound and picture.")
         await page.until(
             "document.querySelector('video.self').srcObject?.getTracks()[0].readyState === 'live'"

@@ -311,6 +311,7 @@ async def test_nothing_is_cut_off_at_any_size(
 ) -> None:
     async with at_the_page(browser, server, modality="video") as (page, scripted):
         scripted.refusals["media.offer"] = "media_unavailable"
+        scripted.view["consented"] = [{"kind": "observer", "version": "1"}]  # with it, the bar is at its fullest
         await page.viewport(*size, mobile=size[0] < 600)
         wide = "document.documentElement.scrollWidth > innerWidth"
         await page.until("!document.getElementById('join').disabled")
@@ -321,6 +322,10 @@ async def test_nothing_is_cut_off_at_any_size(
             .map((button) => button.getBoundingClientRect())
             .every((box) => box.left >= 0 && box.right <= innerWidth && box.bottom <= innerHeight)"""
         assert await page.evaluate(boxes)
+        await page.until("document.querySelector('.bar [data-action=consents]').offsetParent !== null")
+        texts = """[...document.querySelectorAll('.bar button')]
+            .filter((button) => button.scrollWidth > button.clientWidth).map((button) => button.innerText)"""
+        assert await page.evaluate(texts) == []
 
 
 async def test_a_chat_session_says_who_is_missing(browser: Chromium, server: ScriptedServer) -> None:

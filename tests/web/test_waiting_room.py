@@ -1,4 +1,4 @@
-"""The pages around a session: being let in, running late, consenting; against a scripted server."""
+"""The pages around a session: being let in, running late; against a scripted server."""
 
 from __future__ import annotations
 
@@ -25,11 +25,12 @@ async def test_who_waits_is_let_in_and_only_then_in_the_call(
     async with at_the_page(browser, server, modality="video") as (page, scripted):
         scripted.waits = True
         scripted.refusals["media.offer"] = "media_unavailable"
+        await reads(page, "#clock", "minutes left")
         await page.until(JOINABLE)
         await page.click("#join")
         await reads(page, "#lobby-title", WAITS)
         await reads(page, "#announcer", "Your therapist sees that you are here")
-        await reads(page, "#clock", "")
+        await page.until("document.getElementById('clock').textContent === ''")
         assert scripted.asked("media.offer", "signal.send") == []
         scripted.waits = False
         await scripted.admission("admitted")
@@ -78,6 +79,8 @@ async def test_who_is_sent_back_hangs_up_and_waits(browser: Chromium, server: Sc
         await page.until("!document.getElementById('room').hidden")
         await scripted.admission("out", place="outside", present=[])
         await reads(page, "#farewell", "You are no longer in the session")
+        await page.click("#again")
+        await reads(page, "#lobby-title", "Your session with your therapist")
 
 
 async def test_who_is_sent_back_during_a_cut_waits(browser: Chromium, server: ScriptedServer) -> None:
@@ -271,42 +274,3 @@ async def test_running_late_is_said_and_heard(browser: Chromium, server: Scripte
         await reads(page, "#news", "Your therapist is running late")
         await scripted.signal({"kind": "late", "session": "s1", "role": "therapist", "minutes": 0})
         await page.until("!document.getElementById('late').innerText.includes('therapist')")
-
-
-TERMS = [{"kind": "guests", "version": "3"}, {"kind": "observer", "version": "1"}]
-
-
-async def test_a_session_asks_for_consents_before_one_comes_in(
-    browser: Chromium, server: ScriptedServer
-) -> None:
-    async with therapy(server) as scripted:
-        scripted.view["consents"] = TERMS
-        page = await browser.page(scripted.link)
-        await page.until(JOINABLE)
-        await page.click("#join")
-        await reads(page, "#consent", "Other people being present who are not your therapist")
-        await reads(page, "#consent", "Version 1. You can come in without this one.")
-        await page.click("[data-action=decline-consents]")
-        await reads(page, "#notice", "You have not agreed, so you stay outside.")
-        assert scripted.asked("session.consent", "session.join") == []
-        await page.click("#join")
-        await page.click("#consent-0")
-        await page.click("#consents [type=submit]")
-        await page.until("!document.getElementById('room').hidden")
-        given = [(one["kind"], one["version"], one["given"]) for one in scripted.asked("session.consent")]
-        assert given == [("guests", "3", True)]
-        assert page.problems == []
-        await page.close()
-
-
-async def test_a_consent_that_is_asked_for_only_at_the_door_is_shown_at_the_next_knock(
-    browser: Chromium, server: ScriptedServer
-) -> None:
-    async with at_the_page(browser, server) as (page, scripted):
-        await page.until(JOINABLE)
-        scripted.view["consents"] = TERMS[:1]
-        scripted.refusals["session.join"] = "consent_required"
-        await page.click("#join")
-        await reads(page, "#notice", "Your agreement is needed before you come in.")
-        await page.click("#join")
-        await reads(page, "#consent", "Version 3.")

@@ -124,9 +124,9 @@ class Therapy:
         body = {"kind": "message", "mid": mid or len(self.log).to_bytes(16), "data": text.encode()}
         await self.event({**body, "session": "s1"}, sender or self.other)
 
-    async def event(self, body: Frame, sender: str | None = None) -> int:
-        """Append to the room's log and deliver; the offset."""
-        place = {"room": "r1", "epoch": 1, "offset": len(self.log) + 1, "at_ms": now_ms()}
+    async def event(self, body: Frame, sender: str | None = None, at_ms: int | None = None) -> int:
+        """Append to the room's log, now or as if it had been earlier, and deliver; the offset."""
+        place = {"room": "r1", "epoch": 1, "offset": len(self.log) + 1, "at_ms": at_ms or now_ms()}
         self.log.append({**place, "body": body, **({"sender": sender} if sender else {})})
         if self.peer:
             await self.peer.send("event", **self.log[-1])
@@ -235,7 +235,10 @@ class Therapy:
                 late = {"role": self.role, "minutes": frame["minutes"], "at_ms": now_ms()}
                 view["late"] = [late] if frame["minutes"] else []
             case "session.consent":
-                view["consents"] = [term for term in view["consents"] if term["kind"] != frame["kind"]]
+                term = {"kind": frame["kind"], "version": frame["version"]}
+                now_in, now_out = ("consented", "consents") if frame["given"] else ("consents", "consented")
+                view[now_out] = [one for one in view.get(now_out, []) if one != term]
+                view[now_in] = [*view.get(now_in, []), term]
             case "session.extend":
                 view["agreed_end_ms"] += frame["minutes"] * MINUTE
                 view["cap_ms"] += frame["minutes"] * MINUTE

@@ -8,6 +8,7 @@
 import { NoReply } from "./connection.js";
 import * as panels from "./panels.js";
 import { LinkJudge } from "./quality.js";
+import { notAgreedWords } from "./terms.js";
 import { uuid7 } from "./uuid.js";
 import * as words from "./words.js";
 
@@ -100,8 +101,13 @@ export class Controls {
     this.#page.adopt(await this.#page.request(op, fields));
   }
 
-  #admit(accounts) {
-    return this.#request("session.admit", { accounts });
+  async #admit(accounts) {
+    try {
+      await this.#request("session.admit", { accounts });
+    } catch (error) {
+      if (error.kind !== "consent_required") throw error;
+      this.#page.complain(notAgreedWords()); // it is not the reader's own agreement that is missing
+    }
   }
 
   async #answer(accepted) {

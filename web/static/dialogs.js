@@ -75,4 +75,23 @@ const lateness = dialog(
   </div>`,
 );
 
-export const DIALOGS = leaving + talking + timing + lateness;
+const consenting = dialog(
+  "consenting",
+  "What you agree to",
+  `<p>You can change your mind for as long as the session is not over.</p>
+  <ul class="rows" id="agreements"></ul>
+  <div class="choices">${choice("", "Leave it as it is", "secondary", "autofocus")}</div>`,
+);
+
+const withdrawing = dialog(
+  "withdrawing",
+  "Take this back?",
+  `<p id="withdrawn-term" class="quoted"></p>
+  <p id="withdrawal"></p>
+  <div class="choices">
+    ${choice("", "Leave it as it is", "secondary", "autofocus")}
+    ${choice("withdraw", "Take it back", "danger")}
+  </div>`,
+);
+
+export const DIALOGS = leaving + talking + timing + lateness + consenting + withdrawing;

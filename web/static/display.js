@@ -22,6 +22,8 @@ export class Display {
     const late = this.#latenessWords();
     view.lobby({ ...this.#lobbyWords(), late, ...this.#choices() });
     if (session === null) return;
+    const { consents = [], consented = [] } = session;
+    view.consents(consents.length + consented.length > 0);
     view.modality(session.modality);
     view.part(this.#part());
     controls.render();

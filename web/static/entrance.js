@@ -1,10 +1,9 @@
 /**
- * The way into a session: finding one's place on every new connection, consenting, knocking, and being let in,
- * kept out or sent back.
+ * The way into a session: finding one's place on every new connection, knocking, and being let in, kept out or
+ * sent back.
  */
 
 import { RequestError } from "./connection.js";
-import { showConsents } from "./panels.js";
 import * as words from "./words.js";
 
 export class Entrance {
@@ -13,17 +12,15 @@ export class Entrance {
   #page;
   #rooms = []; // of the last welcome
   #joining = null; // the promise of a join that is under way
-  #asked = false; // what need not be agreed on was asked for
 
   /** By `data-action`: what the buttons do. */
   actions = {
     join: () => this.#enter(),
-    "decline-consents": () => this.#declineConsents(),
   };
 
   /**
-   * `page` has `view`, `studio`, `conversation`, `adopt(session)`, `refresh()`, `render()`, `announceLobby()`,
-   * `tellDevices()`, `goOut(farewell)`, `complain(words)` and `run(promise)`.
+   * `page` has `view`, `studio`, `conversation`, `consents`, `adopt(session)`, `refresh()`, `render()`,
+   * `announceLobby()`, `tellDevices()`, `goOut(farewell)`, `complain(words)`, `run(promise)` and `failed(error)`.
    */
   constructor(visit, line, page) {
     this.#visit = visit;
@@ -43,7 +40,7 @@ export class Entrance {
     this.#page.adopt(session);
     // Not waited for: the browser may ask for the devices, and people take their time.
     if (first && !visit.isOver) this.#page.run(this.#page.studio.open(session.modality));
-    if (visit.wanted && visit.here === "outside" && !visit.isOver) await this.#join();
+    if (visit.wanted && visit.here === "outside" && !visit.isOver) await this.#comeBack();
   }
 
   /** Learn who belongs to the room, and what was written: once, and not while waiting to be let in. */
@@ -67,12 +64,7 @@ export class Entrance {
   async #enter() {
     const page = this.#page;
     page.complain(null);
-    const terms = this.#visit.session.consents ?? [];
-    if (terms.some((term) => !this.#asked || words.consentWords(term).needed)) {
-      showConsents(terms, (given) => page.run(this.#consent(given)));
-      page.view.show("consent");
-      return;
-    }
+    if (!page.consents.settled(() => this.#enter())) return;
     this.#visit.wanted = true;
     this.#visit.knock = null;
     this.#showLobby();
@@ -82,22 +74,23 @@ export class Entrance {
       if (!(error instanceof RequestError)) throw error; // the connection is lost: the next welcome joins
       this.#visit.wanted = false;
       this.#showLobby();
-      if (error.kind === "consent_required") await page.refresh();
+      if (error.kind === "consent_required") await page.refresh(); // the next knock asks for it
       throw error;
     }
   }
 
-  async #consent(given) {
-    for (const { kind, version } of given) {
-      this.#page.adopt(await this.#line.insist("session.consent", { kind, version, given: true }));
+  /** Join again after a cut. What was taken back meanwhile is no end: it can be given again. */
+  async #comeBack() {
+    try {
+      await this.#join();
+    } catch (error) {
+      if (error.kind !== "consent_required") throw error;
+      this.#visit.wanted = false;
+      this.#page.studio.hangUp();
+      this.#showLobby();
+      await this.#page.refresh();
+      this.#page.failed(error);
     }
-    this.#asked = true;
-    await this.#enter();
-  }
-
-  #declineConsents() {
-    this.#page.view.show("lobby");
-    this.#page.complain(words.declinedWords(this.#visit.people.reader));
   }
 
   /** Join on this connection: once, however many reasons there are. */

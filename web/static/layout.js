@@ -27,6 +27,7 @@ const TALK = icon(
   '<path d="M20 16H7M10 12.5L6.5 16L10 19.5"/>',
 );
 const TIME = icon('<circle cx="12" cy="12" r="8.5"/>', '<path d="M12 7v5.2l3.4 2"/>');
+const CONSENT = icon('<path d="M6.5 3.5h7l4 4v13h-11z"/>', '<path d="M9 13.5l2.3 2.3l4-4.5"/>');
 const SEND = icon('<path d="M4 12l16-7-5 15-3.5-6z"/>', '<path d="M11.5 14L20 5"/>');
 const CLOSE = icon('<path d="M6 6l12 12M18 6L6 18"/>');
 
@@ -35,10 +36,11 @@ const tool = (action, content, extra = "") =>
 
 const toggles =
   tool("microphone", `${MICROPHONE}<span class="label"></span>`) +
-  tool("camera", `${CAMERA}<span class="label"></span>`);
+  tool("camera", `${CAMERA}<span>Camera <span class="label"></span></span>`);
 
 const TALK_TOOL = `${TALK}<span class="label">Switch</span>`;
 const TIME_TOOL = `${TIME}<span class="label">Time</span>`;
+const CONSENT_TOOL = `${CONSENT}<span class="label">Consent</span>`;
 const CHAT_TOOL = `${CHAT}<span class="label">Chat</span><span id="unread" class="unread" hidden></span>`;
 
 const lobby = `
@@ -53,6 +55,7 @@ const lobby = `
         <button type="button" class="secondary" id="say-late" data-action="late" hidden>
           I am running late
         </button>
+        <button type="button" class="secondary" data-action="consents" hidden>What I agree to</button>
         <button type="button" class="secondary" id="give-up" data-action="give-up" hidden>
           Leave the waiting room
         </button>
@@ -72,8 +75,8 @@ const lobby = `
 const consent = `
   <section id="consent" class="farewell" aria-labelledby="consent-title" hidden>
     <h1 id="consent-title" tabindex="-1">Before you come in</h1>
-    <p>This session asks for your agreement. What you choose is kept with its date, and you can ask your
-      therapist at any time to take it back.</p>
+    <p>This session asks for your agreement. What you choose is kept with its date. Until the session is over
+      you can change your mind on this page.</p>
     <form id="consents" class="consents">
       <ul id="consent-list"></ul>
       <div class="choices">
@@ -112,6 +115,7 @@ const room = `
       ${tool("chat", CHAT_TOOL, 'aria-controls="chat"')}
       ${tool("talk", TALK_TOOL, 'aria-label="Switch between video, sound and writing"')}
       ${tool("time", TIME_TOOL, 'id="time" aria-label="Time and people"')}
+      ${tool("consents", CONSENT_TOOL, 'aria-label="What you agree to" hidden')}
       ${tool("leave", `${LEAVE}<span class="label">Leave</span>`)}
     </div>
   </section>`;

@@ -1,17 +1,25 @@
 /** The parts of the page that ask for something: who waits, a proposal, consents, and the dialogs. */
 
 import { byId, setText } from "./dom.js";
+import { consentWords } from "./terms.js";
 import * as words from "./words.js";
+
+const asked = new Map(); // dialog -> what takes its answer
 
 /** The answer to a dialog: the `value` of the button pressed, "" when it was closed without one. */
 export function ask(id) {
   const dialog = byId(id);
   if (dialog.open) return Promise.resolve("");
+  settle(dialog); // closed a moment ago, and its event is still to come
   dialog.returnValue = "";
   dialog.showModal();
-  return new Promise((resolve) => {
-    dialog.addEventListener("close", () => resolve(dialog.returnValue), { once: true });
-  });
+  dialog.onclose = () => dialog.open || settle(dialog);
+  return new Promise((resolve) => asked.set(dialog, resolve));
+}
+
+function settle(dialog) {
+  asked.get(dialog)?.(dialog.returnValue);
+  asked.delete(dialog);
 }
 
 /** Close whatever dialog is open: what it asked about is over. */
@@ -56,13 +64,34 @@ export function showConsents(terms, answered) {
 }
 
 function consentItem(term, id) {
-  const { label, detail, needed } = words.consentWords(term);
+  const { label, detail, needed } = consentWords(term);
   const box = Object.assign(document.createElement("input"), { type: "checkbox", id, required: needed });
   const name = Object.assign(document.createElement("label"), { htmlFor: id, textContent: label });
   const small = Object.assign(document.createElement("small"), { textContent: `${detail}.` });
   small.id = `${id}-detail`;
   box.setAttribute("aria-describedby", small.id);
   return row([box, name, small]);
+}
+
+/** Ask which consent to change, of those given and those not: "withdraw 0", "give 1", or ""; counted through. */
+export function askAboutConsents(given, missing) {
+  const line = (term, i) => {
+    const { label } = consentWords(term);
+    const agreed = i < given.length;
+    const [content, value] = agreed ? ["Take it back", `withdraw ${i}`] : ["Agree", `give ${i}`];
+    const state = agreed ? "You agree" : "You do not agree";
+    const now = Object.assign(document.createElement("span"), { className: "current", textContent: state });
+    return row([text(label), now, answer(content, label, value)]);
+  };
+  byId("agreements").replaceChildren(...[...given, ...missing].map(line));
+  return ask("consenting");
+}
+
+/** Ask whether a consent is to be taken back, with what follows from it in words. */
+export async function askToWithdraw(term, follows) {
+  setText(byId("withdrawn-term"), `${consentWords(term).label}.`);
+  setText(byId("withdrawal"), follows);
+  return (await ask("withdrawing")) === "withdraw";
 }
 
 /** Ask how to talk: "change audio", "propose video", or "". */
@@ -87,8 +116,7 @@ export function askAboutTime(session, others, name) {
   byId("people-inside").hidden = guests.length === 0;
   fill(byId("inside"), guests, (account) => `${account} ${name(account)}`, (account) => {
     const who = name(account);
-    const back = button("", "To the waiting room", `To the waiting room: ${who}`, {}, "secondary");
-    return [text(who), Object.assign(back, { type: "submit", value: `back ${account}` })];
+    return [text(who), answer("To the waiting room", who, `back ${account}`)];
   });
   return ask("timing");
 }
@@ -136,6 +164,11 @@ function row(children) {
 
 function text(content) {
   return Object.assign(document.createElement("span"), { className: "row-name", textContent: content });
+}
+
+/** A button that closes its dialog with this `value`, about someone or something. */
+function answer(content, about, value) {
+  return Object.assign(button("", content, `${content}: ${about}`, {}, "secondary"), { type: "submit", value });
 }
 
 function button(action, content, name, data, className) {

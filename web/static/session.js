@@ -3,6 +3,7 @@
  */
 
 import { ConnectionLost, NoReply, RequestError } from "./connection.js";
+import { Consents } from "./consents.js";
 import { Controls } from "./controls.js";
 import { Conversation } from "./conversation.js";
 import { Display } from "./display.js";
@@ -27,6 +28,7 @@ class SessionPage {
   #studio;
   #controls;
   #conversation;
+  #consents;
   #entrance;
   #farewell;
   #tidings;
@@ -43,10 +45,12 @@ class SessionPage {
     this.#conversation = this.#converse();
     const page = this.#whatPartsShare();
     this.#display = new Display(this.#visit, page);
-    this.#entrance = new Entrance(this.#visit, this.#line, page);
+    this.#consents = new Consents(this.#visit, this.#line, page);
+    this.#entrance = new Entrance(this.#visit, this.#line, { ...page, consents: this.#consents });
     this.#farewell = new Farewell(this.#visit, this.#line, page);
     this.#tidings = new Tidings(this.#visit, { ...page, entrance: this.#entrance });
     this.#actions = {
+      ...this.#consents.actions,
       ...this.#entrance.actions,
       ...this.#farewell.actions,
       ...this.#controls.actions,

@@ -82,6 +82,11 @@ export class View {
     document.body.dataset.part = part;
   }
 
+  /** Whether the reader is asked for any consent. */
+  consents(asked) {
+    for (const button of document.querySelectorAll('[data-action="consents"]')) button.hidden = !asked;
+  }
+
   /** What is said in the end; `again` is the label of the way back, if there is one. */
   farewell({ title, text, again = "" }) {
     setText(byId("farewell-title"), title);
@@ -117,8 +122,10 @@ export class View {
 
   /** Whether microphone and camera are on. */
   toggles({ microphone, camera }) {
-    setToggle("microphone", microphone, microphone ? "Mute" : "Unmute");
-    setToggle("camera", camera, camera ? "Camera off" : "Camera on");
+    const label = microphone ? "Mute" : "Unmute";
+    setToggle("microphone", microphone, label, `${label} microphone`);
+    const way = camera ? "off" : "on";
+    setToggle("camera", camera, way, `Turn camera ${way}`);
   }
 
   level(value) {
@@ -183,10 +190,10 @@ function setVeil(element, text) {
   element.hidden = !text;
 }
 
-function setToggle(action, on, label) {
+function setToggle(action, on, label, name) {
   for (const button of document.querySelectorAll(`[data-action="${action}"]`)) {
     button.dataset.on = String(on);
     setText(button.querySelector(".label"), label);
-    button.ariaLabel = action === "microphone" ? `${label} microphone` : `Turn ${label.toLowerCase()}`;
+    button.ariaLabel = name;
   }
 }

@@ -2,7 +2,7 @@
  * Everything that happens, in words for the people it happens to.
  *
  * `reader` is the role of whose page it is: people are called what they are to each other, since the server
- * knows no names. What goes wrong is in `troubles.js`.
+ * knows no names. What goes wrong is in `troubles.js`, what people agree to in `terms.js`.
  */
 
 import { exactTime, roundTime } from "./clock.js";
@@ -125,27 +125,6 @@ export function connectingWords(names) {
 /** What a guest of the session sees while the others write to each other. */
 export function writingWords() {
   return "The others are writing to each other at this moment. What they write is not shown to guests.";
-}
-
-const CONSENTS = {
-  telehealth: "Holding this session over the internet",
-  guests: "Other people being present who are not your therapist",
-  observer: "Someone observing the session without taking part",
-  recording: "A recording of the session",
-  interpreter: "An interpreter being present",
-};
-
-/** The reader does not agree to what the session asks for. */
-export function declinedWords(reader) {
-  const advice = `Talk to ${otherWords(reader)} about it, or choose again when you want to come in.`;
-  return { text: "You have not agreed, so you stay outside.", advice };
-}
-
-/** A consent that is asked for, as `{label, detail, needed}`. */
-export function consentWords({ kind, version }) {
-  const needed = kind !== "observer";
-  const label = CONSENTS[kind] ?? `What your platform calls “${kind}”`;
-  return { label, detail: `Version ${version}${needed ? "" : ". You can come in without this one"}`, needed };
 }
 
 // --- The clock -------------------------------------------------------------------------------------------
