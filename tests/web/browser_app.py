@@ -108,6 +108,8 @@ class BrowserApp:
         await self.step("welcome", inventory, self.now_ms)
         if lists := self.server.memory.lists.get(self.who[0]):
             await self.step("ownList", list_in_js(lists[-1]))
+        for room in set(self.server.memory.rooms) - set(self.rooms()):
+            await self.step("removed", room)
         for room in self.rooms():
             life, cursor = self.server.memory.rooms[room].life, await self.cursor(room)
             if cursor["log"] not in (0, life):

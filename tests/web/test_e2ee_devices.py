@@ -9,9 +9,10 @@ from typing import TypeAlias
 import pytest
 
 from protocol.e2ee import xwing
-from protocol.e2ee.asking import SetAside
+from protocol.e2ee.asking import Archived, SetAside
 from protocol.e2ee.device import Device
-from protocol.e2ee.epochs import EpochKeys, Place
+from protocol.e2ee.epochs import ARCHIVE, EpochKeys, Place, find_slot, open_slot
+from protocol.e2ee.kdf import digest
 from tests.protocol.e2ee.app import FEW, START_MS, App, chance
 from tests.protocol.e2ee.server import Log, Server
 from tests.web.browser_app import BrowserApp
@@ -133,6 +134,43 @@ async def test_devices_are_let_in_and_put_out(ours: Runtime) -> None:
     ben.send(ROOM, "to one")
     await settle(ada, ben)
     assert texts(ada) == ["before", "to both", "to one"]
+
+
+async def test_who_leaves_and_comes_back_goes_on(ours: Runtime) -> None:
+    server, ada, ben = await couple(ours)
+    ben.send(ROOM, "one")
+    await settle(ada, ben)
+    server.memory.rooms[ROOM].members.discard("ada")
+    await ada.send(ROOM, "written outside")
+    await settle(ada, ben)
+    ben.send(ROOM, "two")
+    await settle(ada, ben)
+    server.memory.rooms[ROOM].members.add("ada")
+    ben.send(ROOM, "three")
+    await settle(ada, ben)
+    assert sorted(texts(ada)) == ["one", "three", "written outside"]
+    assert errors(ada) == {"before_this_device"}
+
+
+async def test_an_archive_of_the_organisation_is_seen_by_everyone(ours: Runtime) -> None:
+    server, ada, ben = await couple(ours)
+    secret = bytes(32)
+    archive = xwing.public_key(secret)
+    await ada.step("organisation", ROOM, archive, ada.now_ms)
+    await ada.send(ROOM, "for the record")
+    await settle(ada, ben)
+    assert [told.archive for told in ben.told if isinstance(told, Archived)] == [digest(archive)]
+    assert ada.told == []
+    keys = server.memory.rooms[ROOM].events[0].content
+    assert isinstance(keys, EpochKeys)
+    slot = find_slot(keys, ARCHIVE, ARCHIVE)
+    assert slot is not None
+    assert len(open_slot(keys.header, slot, secret)) == 32
+    # The other way round, it is the browser that tells: Ben's app does not know of the archive.
+    ben.send(ROOM, "off the record")
+    await settle(ada, ben)
+    assert [told["archive"] for told in ada.told if told["what"] == "archived"] == [None]
+    assert (texts(ada), texts(ben)) == (["for the record", "off the record"],) * 2
 
 
 async def test_a_browser_is_let_in_by_another_device(ours: Runtime) -> None:

@@ -26,6 +26,11 @@ export function equal(one, other) {
   return difference === 0;
 }
 
+/** Whether two are the same, or both are null. */
+export function same(one, other) {
+  return one === null || other === null ? one === other : equal(one, other);
+}
+
 /** A number as 4 bytes, the highest first. */
 export function u32(number) {
   const bytes = new Uint8Array(4);

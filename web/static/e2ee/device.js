@@ -11,6 +11,8 @@
  * - `opened`: a message to be shown, each once (`room`, `place`, `account`, `device`, `mid`, `session`,
  *   `content`)
  * - `set_aside`: an event that cannot be shown (`error` is a kind; no defect when it is `before_this_device`)
+ * - `archived`: what follows of a device is sealed to another `archive` of an organisation (SHA-256 of its
+ *   public key, or null) than this app knows of
  * - `missing`: `count` messages of a device were left out; null when whole epochs are
  * - `suspicion`: keys of an `account` that cannot be right; people decide on the `error` `identity_changed`
  * - `lost`: a message sent is gone after a restore; send it again under its `mid`
@@ -19,7 +21,7 @@
  */
 
 import * as account from "./account.js";
-import { random } from "./bytes.js";
+import { random, same } from "./bytes.js";
 import * as circle from "./circle.js";
 import { encodeContent } from "./content.js";
 import { E2eeError, require } from "./errors.js";
@@ -164,7 +166,7 @@ export class Device {
     return this.#step((state) => stock.confirm(state.stock, ids), ["stock"]);
   }
 
-  /** The lists of a room's members: `{members, lists, barred, organisation}`, see `sending.takeLists`. */
+  /** The lists of a room's members: `{members, lists, barred}`, see `sending.takeLists`. */
   lists(name, told, nowMs) {
     return this.#inRoom(name, nowMs, (state, room) => sending.takeLists(state, room, told));
   }
@@ -217,6 +219,7 @@ export class Device {
   /** Everything stored so far has been delivered. Nothing is sent in a room before the first time. */
   caughtUp(name, log, nowMs) {
     return this.#inRoom(name, nowMs, (_, room) => {
+      room.left = false;
       if (room.cursor.log === 0) room.cursor = { log, offset: 0 };
       if (!room.replaying) return [];
       room.replaying = false;
@@ -227,9 +230,20 @@ export class Device {
     });
   }
 
-  /** The account is no longer a member of a room. */
+  /** The account is no longer a member of a room. What waits stays, should it become one again. */
   removed(name) {
-    return this.#step((state) => void state.rooms.delete(name), [roomPart(name)]);
+    return this.#step(() => void (this.#room(name).left = true), [roomPart(name)]);
+  }
+
+  /**
+   * From now on seal what is written in a room to the organisation's archive too (its public key), or no
+   * longer (null). The app has the key from the platform it belongs to, and shows that there is an archive.
+   */
+  organisation(name, publicKey, nowMs) {
+    return this.#inRoom(name, nowMs, (_, room) => {
+      if (same(publicKey, room.organisation)) return;
+      Object.assign(room, { organisation: publicKey, epoch: null });
+    });
   }
 
   // --- What the app asks ----------------------------------------------------------------------------------

@@ -6,12 +6,13 @@
  * log, is passed over in silence.
  */
 
-import { equal } from "./bytes.js";
+import { equal, same } from "./bytes.js";
 import * as circle from "./circle.js";
 import { decodeContent } from "./content.js";
 import * as epochs from "./epoch.js";
 import { E2eeError, require } from "./errors.js";
 import { keyOf } from "./identity.js";
+import { sha256 } from "./kdf.js";
 import * as messages from "./message.js";
 import * as ratchet from "./ratchet.js";
 import { FINISHED_KEPT, MIDS_KEPT, address, hex, includes } from "./state.js";
@@ -56,6 +57,10 @@ async function takeKeys(state, kem, room, event, outcomes) {
     return;
   }
   raiseFloor(state, room, header);
+  const archive = room.organisation && (await sha256(room.organisation));
+  if (!same(header.organisation, archive)) {
+    outcomes.push(told("archived", event, { archive: header.organisation }));
+  }
   if (speaker !== null) outcomes.push(...missingEpochs(event, header, speaker));
   const following = follow(speaker, header, { log: place.log, number: devices.number, key: deviceKey });
   room.speakers.set(address(account, device), following);

@@ -27,6 +27,7 @@ export function newId(nowMs) {
 
 /** What is to be asked for now, or null; the same until it is answered. */
 export function requestOf(state, name, room) {
+  if (room.left) return null;
   if (room.opening !== null) {
     const keys = EpochKeys.read(decoded(room.opening.data));
     return { ask: "keys", room: name, mid: room.opening.mid, keys };
@@ -65,10 +66,10 @@ export async function proceed(state, kem, name, room, nowMs) {
 }
 
 /**
- * The current lists of the members: `{members, lists, barred, organisation}`, with SignedLists by account.
+ * The current lists of the members: `{members, lists, barred}`, with SignedLists by account.
  * What is wrong with one of them stops sending in this room.
  */
-export async function takeLists(state, room, { members, lists, barred = [], organisation = null }) {
+export async function takeLists(state, room, { members, lists, barred = [] }) {
   const outcomes = [];
   const found = new Map(members.map((account) => [account, { number: 0, digest: NO_DIGEST }]));
   room.halted = "";
@@ -90,8 +91,8 @@ export async function takeLists(state, room, { members, lists, barred = [], orga
   }
   keepClaimed(room, found);
   const keys = barred.map(([account, device]) => address(account, device));
-  if (!same(room, keys, organisation)) room.epoch = null;
-  Object.assign(room, { claim: null, lists: found, barred: keys, organisation });
+  if (!same(room.barred, keys)) room.epoch = null;
+  Object.assign(room, { claim: null, lists: found, barred: keys });
   return outcomes;
 }
 
@@ -177,10 +178,8 @@ function keepClaimed(room, found) {
   }
 }
 
-function same(room, barred, organisation) {
-  const sameBarred = barred.length === room.barred.length && barred.every((key) => room.barred.includes(key));
-  const [one, other] = [room.organisation, organisation];
-  return sameBarred && (one === null || other === null ? one === other : equal(one, other));
+function same(before, now) {
+  return now.length === before.length && now.every((key) => before.includes(key));
 }
 
 /** The addresses of all devices that are to read what this one writes, in order. */

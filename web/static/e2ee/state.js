@@ -41,7 +41,8 @@ export function newRoom() {
     speakers: new Map(), // address -> what is known of one sending device
     lists: null, // account -> {number, digest} of every member's current list; null: to be asked for
     barred: [], // addresses
-    organisation: null, // the public key of the organisation's archive
+    organisation: null, // the public key of the organisation's archive, as the app has it from the platform
+    left: false, // the account is not a member for now
     halted: "", // why nothing can be sent for now: the kind of an error in what the server has shown
     drafts: [], // {mid, content, session, urgent}, not stored yet
     claim: null, // the id of the claim that is under way
