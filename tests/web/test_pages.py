@@ -311,7 +311,7 @@ async def test_nothing_is_cut_off_at_any_size(
 ) -> None:
     async with at_the_page(browser, server, modality="video") as (page, scripted):
         scripted.refusals["media.offer"] = "media_unavailable"
-        scripted.view["consented"] = [{"kind": "observer", "version": "1"}]  # with it, the bar is at its fullest
+        scripted.view["consented"] = [{"kind": "observer", "version": "1"}]  # for a full bar
         await page.viewport(*size, mobile=size[0] < 600)
         wide = "document.documentElement.scrollWidth > innerWidth"
         await page.until("!document.getElementById('join').disabled")
