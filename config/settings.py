@@ -220,6 +220,49 @@ class KeySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class BlobSettings:
+    """Attachments: encrypted files of rooms, which the server keeps and cannot read."""
+
+    folder: str | None = setting(
+        None,
+        "Folder that they are kept in; nothing else of yours belongs there.",
+        default_is="`<store>-blobs`, beside the store",
+    )
+    max_bytes: int = setting(64 * MIB, "Largest attachment.", between=(KIB, 1 << 40))
+    account_bytes: int = setting(
+        4 << 30, "Attachments of an account together, in all its rooms.", between=(KIB, 1 << 50)
+    )
+    room_bytes: int = setting(4 << 30, "Attachments of a room together.", between=(KIB, 1 << 50))
+    room_count: int = setting(5_000, "Attachments of a room.", between=(1, 1_000_000))
+    uploads_per_account: int = setting(
+        16, "Uploads of an account that are not finished.", between=(1, 10_000)
+    )
+    transfers_per_account: int = setting(
+        6, "Requests of an account that carry bytes at the same time, up or down.", between=(1, 1_000)
+    )
+    patch_bytes: int = setting(
+        8 * MIB,
+        "As much of an upload as one request may carry; the client goes on with another.",
+        between=(64 * KIB, 1 << 40),
+    )
+    keep_free_bytes: int = setting(
+        256 * MIB, "Space on the disk that attachments leave to the store.", between=(0, 1 << 50)
+    )
+    keep_days: int = setting(
+        730, "How long an attachment is kept, unless a legal hold keeps it longer.", between=(1, 36_600)
+    )
+    upload_seconds: float = setting(
+        float(DAY_SECONDS), "Age at which an unfinished upload is deleted.", between=(1, 30 * DAY_SECONDS)
+    )
+    request_seconds: float = setting(
+        600.0, "How long one request with bytes of an upload may take.", between=(1, 86_400)
+    )
+    stall_seconds: float = setting(
+        30.0, "How long a transfer may stand still before it is broken off.", between=(0.1, 3600)
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class TokenSettings:
     """Whose tokens are good."""
 
@@ -350,6 +393,7 @@ class Settings:
     schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
     replies: ReplySettings = field(default_factory=ReplySettings)
     keys: KeySettings = field(default_factory=KeySettings)
+    blobs: BlobSettings = field(default_factory=BlobSettings)
     tokens: TokenSettings = field(default_factory=TokenSettings)
     webhooks: WebhookSettings = field(default_factory=WebhookSettings)
     audit: AuditSettings = field(default_factory=AuditSettings)

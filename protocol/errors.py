@@ -10,6 +10,7 @@ The same rows serve the WebSocket (``error`` frames) and HTTP (RFC 9457 problem 
 
 from __future__ import annotations
 
+from protocol.blob_errors import *  # noqa: F403 - the rows of a part of the table
 from protocol.error_table import CLOSES, KINDS
 from protocol.error_table import CloseCode as CloseCode
 from protocol.error_table import ErrorKind as ErrorKind

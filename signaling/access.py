@@ -39,31 +39,35 @@ class Access:
         self._recorder = recorder
         self._api_keys = {key: (tokens.api_key(secret),) for key, secret in settings.keys.items()}
 
-    async def verify(self, token: str, device: str | None = None) -> Claims:
+    async def verify(self, token: str, device: str | None = None, *, http: bool = False) -> Claims:
         """The claims of a good token, used from ``device`` (None: over HTTP, by no device).
+
+        ``http``: the device asks over HTTP, and not over a connection.
 
         Raises :exc:`ProtocolError` of a ``token_*`` kind, ``revoked``, or a temporary kind when keys or store
         cannot be asked.
         """
-        claims = await self.prove(token, device)
-        await self.check_not_revoked(claims.sub, device)
+        claims = await self.prove(token, device, http=http)
+        await self.check_not_revoked(claims.sub, device, http=http)
         return claims
 
-    async def prove(self, token: str, device: str | None) -> Claims:
+    async def prove(self, token: str, device: str | None, *, http: bool = False) -> Claims:
         """The same without asking whether the account or device is revoked."""
         try:
             claims = await self._proven(token)
         except ProtocolError as error:
             if not error.kind.temporary:
-                self._record(error, "", device)  # what an unproven token says of itself is not repeated
+                self._record(
+                    error, "", http or device is None
+                )  # what an unproven token says of itself is not repeated
             raise
         if claims.device is not None and claims.device != device:
             elsewhere = ProtocolError(errors.TOKEN_SCOPE, "the token is for another device")
-            self._record(elsewhere, claims.sub, device)
+            self._record(elsewhere, claims.sub, http or device is None)
             raise elsewhere
         return claims
 
-    async def check_not_revoked(self, account: str, device: str | None) -> None:
+    async def check_not_revoked(self, account: str, device: str | None, *, http: bool = False) -> None:
         """``revoked`` if the account is, or the device."""
         try:
             # No device has the empty id: over HTTP only the account's own revocation bars.
@@ -72,12 +76,12 @@ class Access:
             raise refusal(error) from error
         if revocation is not None:
             barred = ProtocolError(errors.REVOKED)
-            self._record(barred, account, device)
+            self._record(barred, account, http or device is None)
             raise barred
 
-    def _record(self, error: ProtocolError, account: str, device: str | None) -> None:
+    def _record(self, error: ProtocolError, account: str, http: bool) -> None:
         """Note a login that failed, from a connection or over HTTP."""
-        by = Origin(account, "", "http" if device is None else "websocket")
+        by = Origin(account, "", "http" if http else "websocket")
         self._recorder.note(by, "login", "", "", error.kind.name)
 
     async def _proven(self, token: str) -> Claims:

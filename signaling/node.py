@@ -18,6 +18,7 @@ from aiohttp import web
 
 from config import Settings
 from protocol import errors
+from relay.blobs.folder import BlobFolder
 from relay.bus.local import LocalBus
 from relay.errors import StoreError
 from relay.sqlite import SqliteStore
@@ -30,6 +31,8 @@ from signaling.around import Around
 from signaling.audit.auditor import Auditor
 from signaling.audit.keys import KeyFileError
 from signaling.audit.witness import WitnessError
+from signaling.blobs.places import folder_of
+from signaling.blobs.service import BlobService
 from signaling.dispatch import Dispatcher
 from signaling.door.acks import Acks
 from signaling.door.hub import Hub
@@ -69,6 +72,7 @@ from signaling.webhooks.unreceived import UnreceivedSearch
 TICK_SECONDS = 1.0
 SCHEDULE_SECONDS = 600.0
 HOUSEKEEPING_SECONDS = 3600.0
+BLOBS_SECONDS = 60.0
 TASK_PAUSE_SECONDS = 1.0
 DRAIN_SHARE = 0.5
 """The part of the time for stopping within which connections are told to come back."""
@@ -151,6 +155,15 @@ class Node:
             self.hub.keys_changed,
             self.webhooks.deliveries,
         )
+        self.blobs = BlobService(
+            settings.blobs,
+            self.store,
+            self.rooms,
+            BlobFolder(Path(folder_of(settings.blobs, settings.store.url))),
+            self.timebase,
+            self.auditor,
+            self.metrics,
+        )
         dispatcher = Dispatcher(
             self.rooms,
             self.hub,
@@ -207,6 +220,9 @@ class Node:
         after(self.store.close)
         await self.auditor.start()
         after(self.auditor.stop)
+        after(self.blobs.stop)
+        await self.blobs.start()
+        self._run("blobs", _every(BLOBS_SECONDS, self.blobs.forget))
         await self._start_webhooks()
         await self.hub.start()
         after(self.hub.stop)
@@ -270,6 +286,7 @@ class Node:
             self.timebase,
             self.auditor,
             self.webhooks,
+            self.blobs,
             self._settings.audit.break_glass_minutes,
         )
         health = Health(

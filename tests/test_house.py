@@ -30,12 +30,13 @@ SHELLS = frozenset(
         "rtc": "client datagrams worker",
         "signaling": "access around dispatch key_sets node rooms timebase",
         "signaling/audit": "auditor keys witness",
+        "signaling/blobs": "service turns",
         "signaling/commands": "audit serve token webhooks",
         "signaling/door": "acks feed hub link presence requests timers watch websocket welcome writer",
         "signaling/hours": "replies service",
         "signaling/inbox": "preferences receipts service teller",
-        "signaling/http": "accounts application around audit development downloading health keys pages "
-        "problems ratings rooms runner schedule serving sessions usage webhooks",
+        "signaling/http": "accounts application around audit blobs development downloading health keys "
+        "member_endpoint pages problems ratings rooms runner schedule serving sessions usage webhooks",
         "signaling/keys": "devices directory service vault",
         "signaling/media": "cut pool service",
         "signaling/ratings": "service",

@@ -4,7 +4,7 @@ What they are, whose, and for how long stands in the store (`relay.blob_rows`), 
 it does not know are to be deleted. `folder.py` keeps them in files.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Protocol
 
 from relay.errors import StoreError
@@ -29,7 +29,7 @@ class Blobs(Protocol):
         """Get ready."""
 
     async def close(self) -> None:
-        """Finish what is under way. Closing twice is harmless."""
+        """Finish what is under way. Closing what is not open is harmless."""
 
     async def size(self, name: str) -> int | None:
         """How many bytes there are, sealed or not; None if the name is not there."""
@@ -48,7 +48,7 @@ class Blobs(Protocol):
         `BytesMissing`. Sealing what is sealed only compares.
         """
 
-    def read(self, name: str, start: int, length: int) -> AsyncIterator[bytes]:
+    def read(self, name: str, start: int, length: int) -> AsyncGenerator[bytes, None]:
         """Sealed bytes from an offset, in pieces. `BytesMissing` where there are none.
 
         They are read to the end even if the name is deleted meanwhile.

@@ -10,7 +10,7 @@ import errno
 import hashlib
 import os
 import re
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -60,7 +60,7 @@ class BlobFolder:
     async def seal(self, name: str, digest: bytes) -> bool:
         return await self._run(lambda: self._seal(name, digest))
 
-    async def read(self, name: str, start: int, length: int) -> AsyncIterator[bytes]:
+    async def read(self, name: str, start: int, length: int) -> AsyncGenerator[bytes, None]:
         file = await self._run(lambda: os.open(self._whole(name), os.O_RDONLY))
         try:
             end = start + length

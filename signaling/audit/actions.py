@@ -15,6 +15,7 @@ from protocol.events import AcknowledgedBody, AutoReplyBody, MemberBody, Session
 from protocol.fields import Role
 from relay.audit_chain import AuditEntry
 from relay.audit_trail import HoldAudit, ReleaseAudit
+from relay.blob_rows import BlobRow, DropBlob, FinishBlob
 from relay.documents import PutDocument
 from relay.keys import DropDevice, ListDevice, PutDeviceList, RequestDevice, ResetKeys, RestoreDevice
 from relay.ratings import PutRating
@@ -86,6 +87,9 @@ ACTIONS: Mapping[str, str] = {
     "reply.worded": "A room got other words to answer with outside office hours.",
     "reply.sent": "A client who wrote to a closed room was answered automatically.",
     "urgent.acknowledged": "A therapist has taken care of an urgent message; the object is its offset.",
+    "blob.stored": "The subject has uploaded a blob, such as an attachment, to the room.",
+    "blob.read": "A member of the room has got a blob, or a part of it.",
+    "blob.deleted": "A blob that the subject had uploaded was deleted; by the server when its time had come.",
     "series.planned": "A series of sessions was planned.",
     "series.cut": "A series of sessions was ended from one of its sessions on.",
     "calendar.given": "An account's calendar feed got a new address.",
@@ -222,6 +226,11 @@ def _entries(  # noqa: C901 - one row for each kind of write
             action, owner = _DOCUMENTS[kind]
             room = name if owner == "room" else ""
             yield entry_of(origin, action, owner, name, at_ms=at_ms, room=room)
+        case FinishBlob(blob) | DropBlob(BlobRow(whole=True) as blob):
+            action = "blob.stored" if isinstance(write, FinishBlob) else "blob.deleted"
+            yield entry_of(
+                origin, action, "blob", blob.digest.hex(), at_ms=at_ms, room=blob.room, subject=blob.account
+            )
         case PutRating(row):
             rating = ratings.from_row(row)
             yield entry_of(

@@ -6,6 +6,7 @@ from protocol import errors
 from signaling.http import accounts, rooms, sessions, webhooks
 from signaling.http.around_api import AROUND
 from signaling.http.audit_api import AUDIT
+from signaling.http.blobs_api import DELETION
 from signaling.http.endpoint import AnyEndpoint, Endpoint
 from signaling.http.keys_api import KEYS
 from signaling.http.schedule_api import SCHEDULE
@@ -222,4 +223,5 @@ ENDPOINTS: tuple[AnyEndpoint, ...] = (
     *KEYS,
     *AUDIT,
     *USAGE,
+    *DELETION,
 )

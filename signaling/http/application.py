@@ -12,8 +12,9 @@ from config import Settings
 from protocol import errors
 from signaling.access import Access
 from signaling.door.websocket import Door
-from signaling.http import development, openapi, serving
+from signaling.http import development, member_endpoint, openapi, serving
 from signaling.http.api import ENDPOINTS
+from signaling.http.blobs_api import BLOBS
 from signaling.http.endpoint import Services
 from signaling.http.health import Health
 from signaling.http.pages import Pages
@@ -39,6 +40,7 @@ def application(
         middlewares=[_counted(metrics), problems], client_max_size=settings.limits.http_body_bytes
     )
     app.add_routes([serving.route(endpoint, services, access) for endpoint in ENDPOINTS])
+    app.add_routes([member_endpoint.route(one, services.blobs, access, services.recorder) for one in BLOBS])
     app.add_routes([_document("/v1/openapi.json", openapi.document())])
     app.add_routes([_document("/v1/errors", errors.error_kinds())])
     app.add_routes([*health.routes(), *pages.routes()])

@@ -12,6 +12,7 @@ from protocol.errors import ErrorKind
 from relay.store import Store
 from relay.writes import Write
 from signaling.around import Around
+from signaling.blobs.service import BlobService
 from signaling.caller import Caller
 from signaling.http.pagination import PageRequest
 from signaling.keys.service import KeysService
@@ -86,6 +87,7 @@ class Services:
     timebase: Timebase
     recorder: Recorder
     webhooks: Webhooks
+    blobs: BlobService
     break_glass_minutes: int
     """How long access may be broken open at most."""
 

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from protocol import errors
 from protocol.errors import ProtocolError
+from relay.blob_rows import BlobTotals
 from relay.bus import Bus
 from relay.errors import StoreError
 from relay.rows import StoreStatistics
@@ -90,6 +91,7 @@ class Health:
             worker_restarts=self._pool.restarts,
             backlogs=await self._backlogs(),
             now_ms=self._timebase.now_ms(),
+            blobs=await self._blob_totals(),
         )
         return web.Response(body=self._metrics.exposition(snapshot), headers={"Content-Type": CONTENT_TYPE})
 
@@ -112,6 +114,13 @@ class Health:
                 return await self._store.backlogs()
         except (StoreError, TimeoutError):
             return ()
+
+    async def _blob_totals(self) -> BlobTotals | None:
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return await self._store.blob_totals()
+        except (StoreError, TimeoutError):
+            return None
 
     async def _worker_statistics(self) -> Mapping[int, WorkerStats]:
         try:

@@ -15,11 +15,14 @@ from protocol import errors
 from protocol.errors import ErrorKind
 from protocol.reference import field_docs
 from signaling.http.api import ENDPOINTS
+from signaling.http.blobs_api import BLOBS
 from signaling.http.endpoint import JSON, AnyEndpoint
+from signaling.http.member_endpoint import DEVICE_HEADER, MemberEndpoint
 from signaling.http.pagination import DEFAULT_LIMIT, MAX_CURSOR_CHARACTERS, MAX_LIMIT
 from signaling.http.schemas import Problem
 from signaling.ids import ID_PATTERN
 
+_BYTES = "application/octet-stream"
 _REFERENCE = "#/components/schemas/{name}"
 
 _SHARED = {"protocol.around"}
@@ -58,6 +61,8 @@ def document() -> dict[str, Any]:
     types: list[Any] = [Problem]
     for endpoint in ENDPOINTS:
         types += [one for one in (endpoint.body, endpoint.query, endpoint.result) if one is not None]
+    for one in BLOBS:
+        types += [declared for declared in (one.body, one.result) if declared is not None]
     references, components = msgspec.json.schema_components(types, ref_template=_REFERENCE)
     _describe_fields(components, types)
     reference_of = dict(zip(map(str, types), references, strict=True))
@@ -65,6 +70,8 @@ def document() -> dict[str, Any]:
     for endpoint in ENDPOINTS:
         operation = _operation(endpoint, reference_of, components)
         paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = operation
+    for one in BLOBS:
+        paths.setdefault(one.path, {})[one.method.lower()] = _member_operation(one, reference_of)
     for endpoint in ENDPOINTS:
         if endpoint.query is not None:  # its fields are parameters: it is nowhere referred to
             components.pop(endpoint.query.__name__, None)
@@ -73,7 +80,7 @@ def document() -> dict[str, Any]:
         "info": {
             "title": "Rapport",
             "version": version("rapport-rtc"),
-            "summary": "Rooms and sessions, for back ends",
+            "summary": "Rooms and sessions, for back ends; attachments, for members of rooms",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "paths": paths,
@@ -120,6 +127,53 @@ def _operation(
         content = {JSON: {"schema": reference_of[str(endpoint.body)]}}
         operation["requestBody"] = {"required": True, "content": content}
     return operation
+
+
+def _member_operation(endpoint: MemberEndpoint, reference_of: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    plain: dict[str, Any] = {"type": "string"}
+    device = "The device that asks, if the token is for one device only."
+    given = {DEVICE_HEADER: device, **endpoint.headers}
+    operation: dict[str, Any] = {
+        "operationId": endpoint.name,
+        "summary": endpoint.summary,
+        "description": "For members of rooms, with the token that they connect with.",
+        "parameters": [
+            *(
+                _parameter("path", name, "The id.", plain, required=True)
+                for name in re.findall(r"{(\w+)}", endpoint.path)
+            ),
+            *(_parameter("header", name, text, plain) for name, text in given.items()),
+        ],
+        "responses": {
+            **{
+                str(status): _member_answer(endpoint, reference_of, text)
+                for status, text in endpoint.answers.items()
+            },
+            **_problems(dict.fromkeys((*_ALWAYS, errors.INVALID_FIELD, *endpoint.errors))),
+        },
+    }
+    if endpoint.body is not None:
+        content: dict[str, Any] = {JSON: {"schema": reference_of[str(endpoint.body)]}}
+        operation["requestBody"] = {"required": True, "content": content}
+    elif endpoint.takes_bytes:
+        operation["requestBody"] = {"required": True, "content": {_BYTES: {}}}
+    return operation
+
+
+def _member_answer(
+    endpoint: MemberEndpoint, reference_of: dict[str, dict[str, Any]], text: str
+) -> dict[str, Any]:
+    answer: dict[str, Any] = {"description": text}
+    if endpoint.answered:
+        answer["headers"] = {
+            name: {"description": what, "schema": {"type": "string"}}
+            for name, what in endpoint.answered.items()
+        }
+    if endpoint.result is not None:
+        answer["content"] = {JSON: {"schema": reference_of[str(endpoint.result)]}}
+    elif endpoint.gives_bytes:
+        answer["content"] = {_BYTES: {}}
+    return answer
 
 
 def _parameters(endpoint: AnyEndpoint, components: dict[str, Any]) -> Iterable[dict[str, Any]]:

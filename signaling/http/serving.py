@@ -47,7 +47,7 @@ def route(endpoint: AnyEndpoint, services: Services, access: Access) -> web.Rout
             if reply.download is not None:
                 return await download(request, reply.download)
             return _response(sent(reply))
-        body = await _body(request, decode)
+        body = await json_body(request, decode)
         if endpoint.method == "PATCH":  # says how it is to be, so it can be repeated as it is
             call = Call(caller, path, body, page, keep=lambda _: ())
             return _response(sent(await endpoint.handle(services, call)))
@@ -137,7 +137,8 @@ def _checked_id(name: str, value: str) -> str:
     return value
 
 
-async def _body(request: web.Request, decode: Callable[[bytes], Any]) -> Any:
+async def json_body(request: web.Request, decode: Callable[[bytes], Any]) -> Any:
+    """The body of a request, decoded."""
     if request.content_type != "application/json":
         raise ProtocolError(errors.UNSUPPORTED_MEDIA_TYPE)
     try:

@@ -19,6 +19,7 @@ from prometheus_client import (
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from relay.blob_rows import BlobTotals
 from relay.rows import StoreStatistics
 from relay.webhooks import Backlog
 from rtc.control import WorkerStats
@@ -51,6 +52,8 @@ class Snapshot:
     """What has not reached the endpoints of webhooks."""
     now_ms: int = 0
     """When the figures were taken."""
+    blobs: BlobTotals | None = None
+    """None when the store does not answer."""
 
 
 class Metrics:
@@ -95,6 +98,15 @@ class Metrics:
             ("kind", "score"),
             registry=self._registry,
         )
+        self._blobs_ended = Counter(
+            "rapport_blobs_ended",
+            "What became of blobs and of uploads.",
+            ("fate",),
+            registry=self._registry,
+        )
+        self._blob_bytes = Counter(
+            "rapport_blob_bytes", "Bytes of blobs, in and out.", ("direction",), registry=self._registry
+        )
         ProcessCollector(registry=self._registry)
         self._registry.register(_Figures(self))
 
@@ -125,6 +137,14 @@ class Metrics:
         """A session was rated: ``clinical`` or ``technical``, from 1 to 5."""
         self._ratings.labels(kind, str(score)).inc()
 
+    def blob_ended(self, fate: str) -> None:
+        """Something became of a blob or an upload."""
+        self._blobs_ended.labels(fate).inc()
+
+    def blob_bytes(self, direction: str, count: int) -> None:
+        """Bytes of blobs came ``in`` or went ``out``."""
+        self._blob_bytes.labels(direction).inc(count)
+
     def exposition(self, snapshot: Snapshot) -> bytes:
         """Everything, in Prometheus' text format."""
         self._snapshot = snapshot
@@ -149,6 +169,7 @@ class _Figures(Collector):
         yield _counter("rapport_bus_dropped", "Notices dropped at the bus's limit.", snapshot.bus_dropped)
         yield _counter("rapport_media_worker_restarts", "Workers that died.", snapshot.worker_restarts)
         yield from _store_figures(snapshot.store)
+        yield from _blob_figures(snapshot.blobs)
         yield from _media_figures(snapshot.workers)
         yield from _webhook_figures(snapshot.backlogs, snapshot.now_ms)
 
@@ -161,6 +182,13 @@ def _store_figures(store: StoreStatistics | None) -> Iterable[Metric]:
         yield _counter("rapport_store_appends", "Events written.", store.appends)
         yield _gauge("rapport_store_waiting", "Commits that wait for a transaction.", store.waiting)
         yield _gauge("rapport_store_bytes", "Size on disk.", store.size_bytes)
+
+
+def _blob_figures(totals: BlobTotals | None) -> Iterable[Metric]:
+    if totals is not None:
+        yield _gauge("rapport_blobs", "Whole blobs.", totals.blobs)
+        yield _gauge("rapport_blobs_stored_bytes", "Size of the whole blobs.", totals.size_bytes)
+        yield _gauge("rapport_blob_uploads", "Uploads that are not whole.", totals.uploads)
 
 
 def _media_figures(workers: Mapping[int, WorkerStats]) -> Iterable[Metric]:

@@ -255,6 +255,7 @@ async def planted(folder: Path) -> AsyncIterator[World]:
             WEBHOOKS_UNDELIVERED_SECONDS="0.1",
             WEBHOOKS_RETRY_SECONDS="0.1",
             REPLIES_TEXT=word("reply"),
+            BLOBS_KEEP_FREE_BYTES="0",
             METRICS_TOKEN=METRICS_TOKEN,
         )
         await server.start()

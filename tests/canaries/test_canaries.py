@@ -24,6 +24,7 @@ from websockets.exceptions import ConnectionClosed
 from config.webhooks import TYPES
 from protocol.frames import AnyRequest
 from signaling.http.api import ENDPOINTS
+from signaling.http.blobs_api import BLOBS
 from tests.canaries.planting import (
     METRICS_TOKEN,
     Canaries,
@@ -37,6 +38,7 @@ from tests.canaries.planting import (
     raw,
 )
 from tests.faults.processes import ROOT, kill
+from tests.signaling.blob_kit import member
 from tests.signaling.door_client import JSON, door_client
 from tests.signaling.waiting import PATIENCE_SECONDS
 
@@ -75,6 +77,7 @@ async def traces(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Trac
         await around(world, anna, ben)
         await plan(anna)
         await seal(world)
+        await attach(world)
         await administer(world, left)
         await provoke(world, anna)
         await told(world)
@@ -86,7 +89,7 @@ async def traces(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Trac
     left.errors, left.asked = world.errors, world.asked
     left.deliveries = b"\n".join(got.body + repr(got.headers).encode() for got in world.there.received)
     left.told = {got.json["type"] for got in world.there.received}
-    left.store = b"".join(path.read_bytes() for path in folder.glob("rapport.db*"))
+    left.store = b"".join(path.read_bytes() for path in folder.glob("rapport.db*") if path.is_file())
     yield left
 
 
@@ -226,6 +229,33 @@ async def seal(world: World) -> None:
         await app.ok("vault.put", blob=word("vault").encode(), revision=0)
     await world.call("listDevices", account=LEA)
     await world.call("resetKeys", {}, account=LEA)
+
+
+async def attach(world: World) -> None:
+    """Attachments, as they should be and as they should not; one is left in the folder."""
+    word = world.word
+    async with member(world.server.url, bearer(ANNA, "therapist"), Rapport_Device="ident-device") as anna:
+        data = word("attachment").encode() * 100
+        names = [await anna.put(ROOM, data + end) for end in (b"", b"more")]
+        assert (await anna.get(names[0])).body == data
+        assert (await anna.get(names[0], Range="bytes=0-99")).status == 206
+        assert (await anna.ask("HEAD", f"/v1/blobs/{names[0]}")).status == 200
+        await world.call("deleteBlob", room=ROOM, blob=names[0])
+        upload = await anna.upload(ROOM, data)
+        answers = [
+            await anna.patch(upload, 5, data),
+            await anna.patch(upload, 0, data[::-1]),
+            await anna.get(names[1], Range="bytes=9999999-"),
+            await anna.begin(word("unknown"), data),
+            await anna.begin(ROOM, data, sha256=word("hash")),
+            await anna.begin(ROOM, data, **{word("field"): word("value")}),
+        ]
+        for endpoint in BLOBS:
+            path = re.sub(r"{\w+}", lambda _: word("id"), endpoint.path)
+            odd = {"Upload_Offset": word("offset"), "Range": word("range"), "Rapport_Device": word("device")}
+            answers.append(await anna.ask(endpoint.method, path, word("body").encode(), **odd))
+        assert all(answer.status >= 400 for answer in answers)
+        world.errors += [answer.body + repr(dict(answer.headers)).encode() for answer in answers]
 
 
 async def administer(world: World, left: Traces) -> None:

@@ -35,6 +35,9 @@ COUNTS = {
     "keys.low_prekeys",
     "keys.claims_burst",
     "keys.claimed_burst",
+    "blobs.room_count",
+    "blobs.uploads_per_account",
+    "blobs.transfers_per_account",
 }
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from docs.generate import DOCS
 from protocol import tokens
+from relay.blob_rows import BlobTotals
 from relay.rows import StoreStatistics
 from relay.webhooks import Backlog
 from rtc.control import WorkerStats
@@ -70,11 +71,14 @@ def test_every_metric_is_explained() -> None:
         {0: statistics},
         0,
         (Backlog("endpoint", 1, 1, 0),),
+        blobs=BlobTotals(0, 0, 0),
     )
     metrics = Metrics()
     metrics.session_changed("live")
     metrics.session_rated("clinical", 5)
     metrics.delivery_attempted("endpoint", "delivered")
+    metrics.blob_ended("stored")
+    metrics.blob_bytes("in", 1)
     metrics.request_answered("GET", "/", 200, 0.1)
     exposed = metrics.exposition(snapshot).decode()
     names = set(re.findall(r"^# TYPE (rapport_\w+)", exposed, re.MULTILINE))

@@ -58,7 +58,8 @@ async def node(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Node]:
 async def ask(own: BackEnd, endpoint: AnyEndpoint, **names: str) -> tuple[int, str]:
     """What comes of an operation on what these names say; on what is not one's own where they say nothing."""
     named = {"room": "yours", "session": "in-yours", "series": "your-series", "occurrence": NAME}
-    named |= {"account": "anna", "state": "dead", "kind": "room", "id": "yours"} | names
+    named |= {"account": "anna", "state": "dead", "kind": "room", "id": "yours"}
+    named |= {"blob": "0" * 64} | names
     path = endpoint.path.format(**named) + QUERIES.get(endpoint.name, "")
     body = BODIES.get(endpoint.name, {}) if endpoint.body else None
     answer = await own.ask(endpoint.method, path, body)
