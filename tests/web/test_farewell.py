@@ -55,6 +55,19 @@ async def test_an_answer_is_sent_again_after_a_cut_and_counts_once(
         assert await page.evaluate("document.getElementById('notice').hidden")
 
 
+async def test_in_the_end_camera_and_microphone_are_let_go_of(
+    browser: Chromium, server: ScriptedServer
+) -> None:
+    async with at_the_page(browser, server, modality="video") as (page, scripted):
+        scripted.refusals["media.offer"] = "media_unavailable"
+        own = "document.querySelector('video.self').srcObject"
+        await page.until(f"globalThis.track = {own}?.getTracks()[0]")
+        await come_in(page)
+        await scripted.end("completed")
+        await reads(page, "#farewell", "Your time together is up")
+        await page.until("track.readyState === 'ended'")
+
+
 @pytest.mark.parametrize(("reason", "state"), [("no_show", "no_show"), ("cancelled", "cancelled")])
 async def test_nobody_is_asked_about_what_did_not_take_place(
     browser: Chromium, server: ScriptedServer, reason: str, state: str

@@ -14,6 +14,13 @@ pytestmark = pytest.mark.asyncio(loop_scope="package")  # where the shared brows
 JOINABLE = "!document.getElementById('join').disabled"
 WAITS = "You are in the waiting room"
 
+REMEMBER_PEERS = """
+globalThis.peers = [];
+globalThis.RTCPeerConnection = class extends RTCPeerConnection {
+  constructor(...options) { super(...options); peers.push(this); }
+};
+"""
+
 
 def waiter(account: str = "clara", role: str = "client", *, silent: bool = False) -> Frame:
     return {"account": account, "role": role, "since_ms": now_ms(), "silent": silent}
@@ -70,7 +77,9 @@ async def test_who_is_denied_can_knock_again_or_leave(browser: Chromium, server:
         await scripted.request("session.leave")
 
 
-async def test_who_is_sent_back_hangs_up_and_waits(browser: Chromium, server: ScriptedServer) -> None:
+async def test_who_is_sent_back_waits_until_they_are_let_in_or_out(
+    browser: Chromium, server: ScriptedServer
+) -> None:
     async with at_the_page(browser, server) as (page, scripted):
         await come_in(page)
         await scripted.admission("sent_back", place="waiting")
@@ -81,6 +90,19 @@ async def test_who_is_sent_back_hangs_up_and_waits(browser: Chromium, server: Sc
         await reads(page, "#farewell", "You are no longer in the session")
         await page.click("#again")
         await reads(page, "#lobby-title", "Your session with your therapist")
+
+
+async def test_who_is_sent_back_is_out_of_the_call(browser: Chromium, server: ScriptedServer) -> None:
+    async with therapy(server, modality="video") as scripted:
+        scripted.refusals["media.offer"] = "media_unavailable"
+        page = await browser.page(before_load=REMEMBER_PEERS)
+        await page.go(scripted.link)
+        await come_in(page)
+        await scripted.request("media.offer")
+        await scripted.admission("sent_back", place="waiting")
+        await page.until("peers.every((peer) => peer.connectionState === 'closed')")
+        assert await page.evaluate("document.querySelector('video.self').srcObject !== null")
+        await page.close()
 
 
 async def test_who_is_sent_back_during_a_cut_waits(browser: Chromium, server: ScriptedServer) -> None:
