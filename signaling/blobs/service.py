@@ -115,7 +115,7 @@ class BlobService:
                 if (known := await self._known(caller.account, room, size, digest)) is not None:
                     return known
                 return Upload(await self._begin(caller.account, room, size, digest), 0, new=True)
-            except Conflict:
+            except (Conflict, NotFound):
                 continue
         raise ProtocolError(errors.OVERLOADED, "others change the same blob all the time")
 
@@ -216,13 +216,14 @@ class BlobService:
 
     async def forget(self) -> None:
         """Delete what has expired; what a legal hold keeps stays until that is released."""
-        while due := await self._store.blobs_due(until_ms=self._timebase.now_ms(), limit=PAGE):
+        now_ms = self._timebase.now_ms()
+        while due := await self._store.blobs_due(until_ms=now_ms, limit=PAGE):
             for row in due:
                 try:
                     async with self._turns.take(row.id):
-                        await self._drop(row, "expired" if row.whole else "abandoned")
+                        await self._drop(row, "expired" if row.whole else "abandoned", due_ms=now_ms)
                 except Conflict:
-                    return  # held since this moment: the rest is looked at in the next round
+                    continue  # held, finished or prolonged since this moment: it is due no longer
 
     # --- Inside ---
 
@@ -321,9 +322,9 @@ class BlobService:
         else:
             self._counting.blob_ended("stored")
 
-    async def _drop(self, row: BlobRow, fate: Fate) -> None:
-        """Delete a blob. :exc:`~relay.errors.Conflict` if it is held."""
-        await self._ledger.commit(DropBlob(row))
+    async def _drop(self, row: BlobRow, fate: Fate, *, due_ms: int | None = None) -> None:
+        """Delete a blob. :exc:`~relay.errors.Conflict` if it is held, or expires after ``due_ms``."""
+        await self._ledger.commit(DropBlob(row, due_ms))
         self._counting.blob_ended(fate)
         try:
             await self._blobs.delete(row.id)

@@ -212,6 +212,15 @@ async def test_no_hold_keeps_an_upload(store: Store) -> None:
     assert await store.commit(DropBlob(upload)) == (Applied(),)
 
 
+async def test_what_expires_later_by_now_is_not_dropped_as_due(store: Store) -> None:
+    blob = await whole(store, an_upload("1"), expires_ms=200)
+    await store.commit(ProlongBlob("1", 300))
+    with pytest.raises(Conflict):
+        await store.commit(DropBlob(blob, due_ms=299))
+    assert await store.commit(DropBlob(blob, due_ms=300)) == (Applied(),)
+    assert await store.commit(DropBlob(blob, due_ms=300)) == (Applied(changed=False),)
+
+
 async def test_ids_are_known_and_counted(store: Store) -> None:
     assert await store.blob_totals() == BlobTotals(0, 0, 0)
     await whole(store, an_upload("1", size=7))
