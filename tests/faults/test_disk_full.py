@@ -1,7 +1,9 @@
-"""A disk that fills up under the server: messages are refused, everything else goes on, and it recovers."""
+"""A disk that fills up under the server: what is to be kept is refused, the rest goes on, and it recovers."""
 
 from __future__ import annotations
 
+import asyncio
+import io
 import os
 import resource
 import subprocess
@@ -11,10 +13,14 @@ from functools import partial
 from pathlib import Path
 
 from tests.faults.processes import Server, server, token
+from tests.signaling.blob_kit import Stream, member, sha256
 from tests.signaling.door_client import DoorClient, door_client
+from tests.signaling.waiting import PATIENCE_SECONDS
 
 DATA = bytes(64 * 1024)
 SMALL = "8m"
+BEFORE = 512 * 1024
+"""Bytes of an attachment that come while there is space."""
 
 
 @contextmanager
@@ -91,3 +97,31 @@ async def test_a_full_disk_refuses_messages_until_there_is_space(tmp_path: Path)
                 await ben.ack(event)
             assert offsets == list(range(1, len(offsets) + 1))
             assert set(stored) <= set(offsets)
+
+
+async def test_a_full_disk_refuses_attachments_and_keeps_what_has_come(tmp_path: Path) -> None:
+    data = os.urandom(3 << 20)
+    limits = {"BLOBS_KEEP_FREE_BYTES": "0", "BLOBS_STALL_SECONDS": "600"}
+    with small_disk(tmp_path / "disk") as mounted:
+        async with (
+            server(tmp_path / "disk", **limits) as one,
+            member(one.url, token("anna", "therapist")) as anna,
+        ):
+            await one.room("r")
+            upload, stream = await anna.upload("r", data), Stream()
+            sending = asyncio.create_task(anna.patch(upload, 0, aiter(stream)))
+            stream.send(data[:BEFORE])
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while not (await anna.head(upload)).offset:  # noqa: ASYNC110 - it is in another process
+                    await asyncio.sleep(0.01)
+            make_space = fill_up(one, mounted)
+            for start in range(BEFORE, len(data), BEFORE):
+                stream.send(data[start : start + BEFORE])
+            refused = await sending
+            assert refused.refusal == (507, "store_full")
+            assert refused.json["temporary"]
+            offset = (await anna.head(upload)).offset
+            assert 0 < offset < len(data)
+            make_space()
+            assert (await anna.patch(upload, offset, io.BytesIO(data[offset:]))).status == 204
+            assert (await anna.get(sha256(data))).body == data

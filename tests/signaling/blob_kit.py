@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -10,6 +11,20 @@ from typing import Any
 
 import aiohttp
 import msgspec
+
+
+class Stream:
+    """A body whose bytes are sent when the test says so."""
+
+    def __init__(self) -> None:
+        self._parts: asyncio.Queue[bytes | None] = asyncio.Queue()
+
+    def send(self, data: bytes | None) -> None:
+        self._parts.put_nowait(data)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while (part := await self._parts.get()) is not None:
+            yield part
 
 
 def sha256(data: bytes) -> str:

@@ -18,7 +18,7 @@ import pytest_asyncio
 from config.settings import BlobSettings
 from relay.audit_trail import AuditFilter
 from signaling.node import Node
-from tests.signaling.blob_kit import Member, member, sha256
+from tests.signaling.blob_kit import Member, Stream, member, sha256
 from tests.signaling.nodes import BackEnd, back_end, running_node, settings, token
 from tests.signaling.waiting import PATIENCE_SECONDS, until
 
@@ -64,20 +64,6 @@ async def ben(node: Node) -> AsyncIterator[Member]:
 def files(node: Node) -> set[str]:
     """What lies in the folder of the blobs."""
     return set(os.listdir(f"{node._settings.store.url.removeprefix('sqlite:///')}-blobs"))
-
-
-class Stream:
-    """A body whose bytes are sent when the test says so."""
-
-    def __init__(self) -> None:
-        self._parts: asyncio.Queue[bytes | None] = asyncio.Queue()
-
-    def send(self, data: bytes | None) -> None:
-        self._parts.put_nowait(data)
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        while (part := await self._parts.get()) is not None:
-            yield part
 
 
 async def first_piece(node: Node, upload: str) -> int:
