@@ -78,7 +78,7 @@ async def test_an_upload_goes_on_after_a_sigkill(tmp_path: Path) -> None:
 
 async def test_whenever_it_is_killed_each_upload_is_whole_in_the_end(tmp_path: Path) -> None:
     """Killed while some uploads are being compared, renamed and entered."""
-    datas = [os.urandom(KIB) for _ in range(60)]
+    several = [os.urandom(KIB) for _ in range(60)]
     async with server(tmp_path, **LIMITS) as one:
         await one.room("r")
         for kill_at in (10, 30):
@@ -86,7 +86,7 @@ async def test_whenever_it_is_killed_each_upload_is_whole_in_the_end(tmp_path: P
 
                 async def upload_all(anna: Member = anna) -> None:
                     with suppress(aiohttp.ClientError, ConnectionError):
-                        for data in datas:
+                        for data in several:
                             await uploaded(anna, data)
 
                 sending = [asyncio.create_task(upload_all()) for _ in range(2)]
@@ -97,8 +97,8 @@ async def test_whenever_it_is_killed_each_upload_is_whole_in_the_end(tmp_path: P
                 await asyncio.gather(*sending)
             await one.start()
         async with member(one.url, token("anna", "therapist")) as anna:
-            for data in datas:
+            for data in several:
                 await uploaded(anna, data)
                 assert (await anna.get(sha256(data))).body == data
-        assert len(files(one)) == len(datas)
+        assert len(files(one)) == len(several)
         assert not any(name.endswith(".part") for name in files(one))
