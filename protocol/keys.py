@@ -72,6 +72,8 @@ class KeyInventory(Struct, frozen=True, gc=False, omit_defaults=True):
     """The id of its last-resort prekey."""
     list: ListNumber = 0
     """The number of the account's device list; 0: it has none."""
+    first: ListNumber = 1
+    """The number that its first list is to have: a higher one after its keys were reset."""
     state: Literal["unknown", "pending", "listed"] = "unknown"
     """Whether this device is in the list, asks to be, or neither."""
     pending: int = 0

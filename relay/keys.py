@@ -49,6 +49,7 @@ class Stock(msgspec.Struct, frozen=True, gc=False):
     last_resort: int | None = None  # the id of the last-resort prekey, of whatever epoch
     listed: bool | None = None  # whether it is listed; None: it has not even asked to be
     number: int = 0  # of the account's device list
+    ended: int = 0  # the number of the list that was reset, while there is no other
     pending: int = 0  # other devices of the account that ask to be listed
 
 
@@ -66,8 +67,8 @@ class ClaimedPrekey(msgspec.Struct, frozen=True, gc=False, array_like=True):
 class PutDeviceList(msgspec.Struct, frozen=True, gc=False):
     """Replace an account's device list, if its number is `expect_number`; 0: if it has none.
 
-    `Conflict` if another list stands there. Sealed events that name another number than the new one are
-    refused from here on. Outcome: `Applied`.
+    `Conflict` if another list stands there, or one was reset that had this number or a higher one. Sealed
+    events that name another number than the new one are refused from here on. Outcome: `Applied`.
     """
 
     account: str
@@ -168,8 +169,8 @@ class ForgetClaims(msgspec.Struct, frozen=True, gc=False):
 
 
 class ResetKeys(msgspec.Struct, frozen=True, gc=False):
-    """Forget the list and the devices of an account with their prekeys, and every sender epoch of the rooms
-    that it is a member of: they were for the list that is gone, and its number may come again.
+    """Forget the list and the devices of an account with their prekeys. The number of the list is kept: those
+    to come are higher, so that whatever was sealed for it is out of date.
 
     Outcome: `Applied`, unchanged if there was no list and no device.
     """

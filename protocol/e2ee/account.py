@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from msgspec.structs import replace
+
 from protocol.e2ee import circle, signing
 from protocol.e2ee.asking import Outcome, PutList, Suspicion, Unlisted
 from protocol.e2ee.devices import DeviceEntry, DeviceList, SignedList, make_list, next_list
@@ -53,6 +55,15 @@ def take_list(state: State, signed: SignedList) -> list[Outcome]:
         state.proposed = None
     state.server_list = devices.number
     return [] if is_listed(state) else [Unlisted(devices.number)]
+
+
+def number_first(state: State, number: int) -> None:
+    """The account's first list is to have this number: its keys were reset since it had others."""
+    if state.proposed is None or state.own_lists or state.account_seed is None:
+        return
+    first = circle.read(state.proposed)
+    if first.number < number and first.previous is None:
+        state.proposed = make_list(state.account_seed, replace(first, number=number))
 
 
 def list_stored(state: State, number: int) -> None:

@@ -100,6 +100,8 @@ class Inventory:
     last_resort: int | None
     list: int
     """The number of the account's current list; 0 if there is none."""
+    first: int = 1
+    """The number that its first list is to have."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,7 +108,6 @@ class Device:
         if circle.trust(self._state, other):
             for room in self._state.rooms.values():
                 room.halted, room.lists = "", None
-                room.floor.pop(other, None)  # the numbers of the new lists begin anew
 
     # --- What the server tells ------------------------------------------------------------------------
 
@@ -117,7 +116,8 @@ class Device:
         value = self._state
         good = stock.compare(value.stock, inventory, now_ms)
         stock.refill(value, inventory.count, now_ms, self._draw, self._tuning.prekeys)
-        value.server_list = inventory.list
+        account.number_first(value, inventory.first)
+        value.server_list = inventory.list or inventory.first - 1
         value.requested = False
         for room in value.rooms.values():
             if room.halted:

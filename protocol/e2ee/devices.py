@@ -42,7 +42,7 @@ class DeviceList(Structure, frozen=True):
     account: AccountId
     """Whose."""
     number: Number
-    """1 for the first, and one more each time."""
+    """1 for the first, and one more each time; an account whose keys were reset goes on counting."""
     created_ms: Milliseconds
     """When it was made."""
     devices: Annotated[tuple[DeviceEntry, ...], Meta(max_length=MAX_DEVICES)]
@@ -50,7 +50,7 @@ class DeviceList(Structure, frozen=True):
     archive: PublicKey | None
     """To which the account's history is sealed too, if it keeps an archive."""
     previous: Bytes32 | None
-    """SHA-256 of the body of the list before; none for the first."""
+    """SHA-256 of the body of the list before; none for the first of an account key."""
 
     def key_of(self, device: str) -> bytes | None:
         """The public key of a device, or None when it is not in the list."""
@@ -103,7 +103,7 @@ def verify_list(signed: SignedList, account: str) -> DeviceList:
     if devices.account != account:
         raise WrongAccount()
     names = [entry.device for entry in devices.devices]
-    if names != sorted(set(names)) or (devices.number == 1) != (devices.previous is None):
+    if names != sorted(set(names)) or (devices.number == 1 and devices.previous is not None):
         raise Malformed("the devices are not sorted, one is there twice, or the numbering is off")
     return devices
 

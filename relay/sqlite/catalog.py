@@ -129,7 +129,7 @@ class Catalog:
         audience = frozenset(account for (account,) in members)
         numbers = self._db.execute(
             "SELECT m.account, l.number FROM members m JOIN device_lists l ON l.account = m.account "
-            "WHERE m.room_no = ?",
+            "WHERE m.room_no = ? AND l.body <> x''",  # those that were reset
             (no,),
         )
         head = max(trimmed, last or 0)

@@ -32,6 +32,7 @@ from relay.sqlite.catalog import Catalog
 from relay.sqlite.reads import snapshot
 from relay.writes import Applied
 
+# An empty body stands for a list that was reset: its number is kept, so that the next one goes on from it.
 _LIST: Final = "SELECT l.account, l.number, l.body, l.epoch FROM device_lists l"
 _RESULT: Final = msgspec.msgpack.Decoder(tuple[ClaimedPrekey, ...])
 _NEXT: Final = """
@@ -110,14 +111,18 @@ def claim(db: sqlite3.Connection, epoch: int, write: ClaimPrekeys) -> Claimed:
 def device_lists(db: sqlite3.Connection, accounts: Collection[str]) -> dict[str, DeviceListRow]:
     """The lists of those accounts that have one."""
     names = msgspec.json.encode(list(accounts)).decode()
-    rows = db.execute(f"{_LIST} WHERE l.account IN (SELECT value FROM json_each(?))", (names,))  # noqa: S608 - constants
+    rows = db.execute(
+        f"{_LIST} WHERE l.body <> x'' AND l.account IN (SELECT value FROM json_each(?))",  # noqa: S608 - constants
+        (names,),
+    )
     return {row[0]: DeviceListRow(*row) for row in rows}
 
 
 def device_lists_in(db: sqlite3.Connection, room: str) -> dict[str, DeviceListRow]:
     """The lists of the members of a room that have one."""
     rows = db.execute(
-        f"{_LIST} JOIN members m ON m.account = l.account JOIN rooms r ON r.no = m.room_no WHERE r.id = ?",
+        f"{_LIST} JOIN members m ON m.account = l.account JOIN rooms r ON r.no = m.room_no "
+        "WHERE r.id = ? AND l.body <> x''",
         (room,),
     )
     return {row[0]: DeviceListRow(*row) for row in rows}
@@ -141,8 +146,11 @@ def devices_of(db: sqlite3.Connection, account: str) -> tuple[DeviceRow, ...]:
 def stock(db: sqlite3.Connection, epoch: int, account: str, device: str) -> Stock:
     """What is held of a device's keys."""
     with snapshot(db):
-        list_row = db.execute("SELECT number FROM device_lists WHERE account = ?", (account,)).fetchone()
-        number = list_row[0] if list_row is not None else 0
+        list_row = db.execute(
+            "SELECT number * (body <> x''), number * (body = x'') FROM device_lists WHERE account = ?",
+            (account,),
+        ).fetchone()
+        number, ended = list_row if list_row is not None else (0, 0)
         (pending,) = db.execute(
             "SELECT count(*) FROM device_keys WHERE account = ? AND device <> ? AND NOT listed",
             (account, device),
@@ -154,12 +162,12 @@ def stock(db: sqlite3.Connection, epoch: int, account: str, device: str) -> Stoc
             (account, device, epoch),
         ).fetchone()
         if row is None:
-            return Stock(number=number, pending=pending)
+            return Stock(number=number, ended=ended, pending=pending)
         no, highest, last_resort, listed = row
         held = db.execute(
             "SELECT id, public FROM prekeys WHERE key_no = ? AND epoch = ? ORDER BY id", (no, epoch)
         ).fetchall()
-    return Stock(tuple(held), highest, last_resort, bool(listed), number, pending)
+    return Stock(tuple(held), highest, last_resort, bool(listed), number, ended, pending)
 
 
 def revocations_of(db: sqlite3.Connection, accounts: Collection[str]) -> tuple[Revocation, ...]:
@@ -182,7 +190,9 @@ def _put_list(db: sqlite3.Connection, catalog: Catalog, epoch: int, write: PutDe
     else:
         done = db.execute(
             "INSERT INTO device_lists (account, number, body, epoch) VALUES (?, ?, ?, ?) "
-            "ON CONFLICT DO NOTHING",
+            "ON CONFLICT DO UPDATE "
+            "SET number = excluded.number, body = excluded.body, epoch = excluded.epoch "
+            "WHERE body = x'' AND number < excluded.number",
             row,
         )
     if not done.rowcount:
@@ -289,11 +299,9 @@ def _take(db: sqlite3.Connection, epoch: int, account: str, device: str) -> Clai
 
 
 def _reset(db: sqlite3.Connection, catalog: Catalog, account: str) -> Applied:
-    lists = db.execute("DELETE FROM device_lists WHERE account = ?", (account,)).rowcount
+    lists = db.execute(
+        "UPDATE device_lists SET body = x'' WHERE account = ? AND body <> x''", (account,)
+    ).rowcount
     devices = db.execute("DELETE FROM device_keys WHERE account = ?", (account,)).rowcount
-    db.execute(
-        "DELETE FROM sender_epochs WHERE room_no IN (SELECT room_no FROM members WHERE account = ?)",
-        (account,),
-    )
     catalog.forget_rooms_of(account)
     return Applied(changed=lists + devices > 0)

@@ -15,7 +15,7 @@ _MEMBERS: Final = """
 IN_FORCE: Final = """
     NOT EXISTS (SELECT 1 FROM revocations v WHERE v.account = d.account AND v.device IN ('', d.device))
     AND (
-        NOT EXISTS (SELECT 1 FROM device_lists l WHERE l.account = d.account)
+        NOT EXISTS (SELECT 1 FROM device_lists l WHERE l.account = d.account AND l.body <> x'')
         OR EXISTS (
             SELECT 1 FROM device_keys k WHERE k.account = d.account AND k.device = d.device AND k.listed
         )

@@ -44,6 +44,7 @@ def inventory_of(stock: Stock, generation: int, vault: int) -> KeyInventory:
         highest=stock.highest,
         last_resort=stock.last_resort,
         list=stock.number,
+        first=stock.ended + 1,
         state="unknown" if stock.listed is None else "listed" if stock.listed else "pending",
         pending=stock.pending,
         vault=vault,

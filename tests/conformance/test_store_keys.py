@@ -344,7 +344,9 @@ async def test_an_epoch_that_was_not_appended_is_not_open(store: Store) -> None:
         await store.commit(sealed(2, Sealing({}, EPOCH)))
 
 
-async def test_a_reset_forgets_the_keys_of_an_account_and_the_epochs_around_it(store: Store) -> None:
+async def test_a_reset_forgets_the_keys_of_an_account_but_not_how_far_its_lists_had_come(
+    store: Store,
+) -> None:
     await listed(store, "b1", 1)
     await store.commit(put_list("ben", 1), put_list("ann", 1), request("a1", account="ann"))
     numbers = {"ann": 1, "ben": 1}
@@ -354,13 +356,18 @@ async def test_a_reset_forgets_the_keys_of_an_account_and_the_epochs_around_it(s
         "ann": DeviceListRow("ann", 1, b"list 1", store.epoch)
     }
     assert await store.devices_of("ben") == ()
-    assert await store.stock("ben", "b1") == Stock()
+    assert await store.device_lists_in("r") == {"ann": DeviceListRow("ann", 1, b"list 1", store.epoch)}
+    assert await store.stock("ben", "b1") == Stock(ended=1)
     assert len(await store.devices_of("ann")) == 1
     with pytest.raises(Outdated):
         await store.commit(sealed(2, Sealing(numbers, EPOCH)))
-    await store.commit(put_list("ben", 1))
-    with pytest.raises(UnknownEpoch):  # the number is the same, the list is not
+    with pytest.raises(Conflict):
+        await store.commit(put_list("ben", 1))
+    await store.commit(put_list("ben", 2))
+    assert await store.stock("ben", "b1") == Stock(number=2)
+    with pytest.raises(Outdated):
         await store.commit(sealed(2, Sealing(numbers, EPOCH)))
+    await store.commit(sealed(2, Sealing({"ann": 1, "ben": 2}, EPOCH)))
 
 
 async def test_a_stock_tells_of_the_account_too(store: Store) -> None:

@@ -99,6 +99,7 @@ class Phone:
             keys.get("highest", 0),
             keys.get("last_resort"),
             keys.get("list", 0),
+            keys.get("first", 1),
         )
         self.note(self.device.welcome(inventory, now_ms()))
         own = await self.client.request("keys.list.get")

@@ -14,7 +14,7 @@ from protocol.codec import decode_body
 from protocol.e2ee.asking import SendMessage, SetAside, Suspicion
 from protocol.e2ee.contents import Text
 from protocol.events import KeysBody
-from relay.writes import Revoke
+from relay.writes import AddMember, RemoveMember, Revoke
 from tests.signaling.door_client import door_client, new_mid
 from tests.signaling.door_server import DoorServer, door_server
 from tests.signaling.keys_kit import Phone, now_ms, wire
@@ -170,8 +170,6 @@ async def test_a_device_that_the_platform_bars_gets_nothing(
 
 async def test_keys_that_are_reset_begin_anew(people: tuple[Phone, Phone], server: DoorServer) -> None:
     ann, ben = people
-    ben.device.keep_archive(None, now_ms())
-    await ben.settle()  # the number of his list is higher than that of the one to come
     await ann.say("r", "hello")
     await take_all(ann, ben)
     await ben.client.request("vault.put", blob=b"old", revision=0)
@@ -192,7 +190,64 @@ async def test_keys_that_are_reset_begin_anew(people: tuple[Phone, Phone], serve
         await anew.say("r", "the same, with another phone")
         await take_all(ann, anew)
         assert anew.read == ["who are you", "the same, with another phone"]
+        assert {one.error for one in anew.told if isinstance(one, SetAside)} == {"before_this_device"}
     assert ann.read == ["hello", "who are you", "the same, with another phone"]
+
+
+async def test_others_go_on_reading_each_other_before_they_have_decided_on_a_new_identity(
+    people: tuple[Phone, Phone], server: DoorServer
+) -> None:
+    """Ben's keys are reset, and his new device is let in. Ann trusts it at once, Cat does not look yet."""
+    ann, ben = people
+    cat = Phone.first(server, "cat", "c1")
+    await server.rooms.commit(AddMember("r", "cat", "client", 1))
+    async with AsyncExitStack() as stack:
+        await stand(stack, cat)
+        await ben.say("r", "hello")
+        await take_all(ann, ben, cat)
+        await cat.say("r", "hello Ben")
+        await take_all(ann, ben, cat)
+        await server.keys.devices.reset("ben", ())
+        anew = Phone.first(server, "ben", "b2")
+        await stand(stack, anew)
+        ann.device.send("r", Text("who are you"), now_ms())
+        await ann.settle()
+        ann.device.trust("ben")
+        await ann.settle()
+        await take_all(ann, anew, cat)
+        assert ann.read == cat.read == ["hello", "hello Ben", "who are you"]
+        assert anew.read == ["who are you"]
+        assert cat.told == []
+        cat.device.send("r", Text("yes, who"), now_ms())
+        await cat.settle()
+        assert [one.error for one in cat.told if isinstance(one, Suspicion)] == ["identity_changed"]
+        cat.device.trust("ben")
+        await cat.settle()
+        await take_all(ann, anew, cat)
+        await anew.say("r", "the same")
+        await take_all(ann, anew, cat)
+        assert ann.read == cat.read == ["hello", "hello Ben", "who are you", "yes, who", "the same"]
+        assert anew.read == ["who are you", "yes, who", "the same"]
+
+
+async def test_a_room_that_was_left_meanwhile_is_no_way_around_a_reset(
+    people: tuple[Phone, Phone], server: DoorServer
+) -> None:
+    """Ann speaks, Ben leaves, is reset and comes back: nothing has ended Ann's epoch but his list."""
+    ann, _ = people
+    await ann.say("r", "hello")
+    await server.rooms.commit(RemoveMember("r", "ben"))
+    await server.keys.devices.reset("ben", ())
+    anew = Phone.first(server, "ben", "b2")
+    async with anew.connected():
+        await server.rooms.commit(AddMember("r", "ben", "client", 2))
+        ann.device.send("r", Text("are you there"), now_ms())
+        await ann.settle()
+        assert [one.error for one in ann.told if isinstance(one, Suspicion)] == ["identity_changed"]
+        ann.device.trust("ben")
+        await ann.settle()
+        await take_all(anew)
+        assert anew.read == ["are you there"]
 
 
 async def test_after_a_restore_nothing_is_handed_out_twice_and_all_go_on(tmp_path: Path) -> None:

@@ -104,6 +104,7 @@ class BrowserApp:
             "highest": told.highest,
             "lastResort": told.last_resort,
             "list": told.list,
+            "first": told.first,
         }
         await self.step("welcome", inventory, self.now_ms)
         if lists := self.server.memory.lists.get(self.who[0]):

@@ -397,3 +397,21 @@ async def test_a_prekey_that_its_device_did_not_sign_stops_sending(ours: Runtime
         ("suspicion", "ben", "forged_signature")
     ]
     assert server.memory.rooms[ROOM].events == []
+
+
+async def test_an_account_whose_keys_were_reset_goes_on_counting_its_lists(ours: Runtime) -> None:
+    server, _, ben = await couple(ours)
+    ben.send(ROOM, "to the old device")
+    await settle(ben)
+    server.reset("ada")
+    anew = await BrowserApp.first(ours, server, "ada", "a2")
+    await settle(anew)
+    devices = server.current("ada")
+    assert devices is not None
+    assert (devices.number, devices.previous) == (2, None)
+    ben.send(ROOM, "who is it")
+    await turn(ben)
+    ben.device.trust("ada")
+    await settle(ben, anew)
+    assert texts(anew) == ["who is it"]
+    assert errors(anew) == {"before_this_device"}

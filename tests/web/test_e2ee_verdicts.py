@@ -93,6 +93,7 @@ LISTS: dict[str, tuple[SignedList | None, SignedList]] = {
     "sorted by UTF-16": (None, a_list(1, entry("\U0001f600"), entry("\uffee"))),
     "a first one with a previous": (None, a_list(1, entry("laptop"), previous=FIRST.digest)),
     "a second one without": (None, a_list(2, entry("laptop"))),
+    "beginning anew with the same key": (FIRST, a_list(2, entry("laptop"))),
     "a long name": (None, a_list(1, entry("\U0001f600" * 64))),
     "too many devices": (None, a_list(1, *(entry(f"d{i:02}") for i in range(21)))),
 }

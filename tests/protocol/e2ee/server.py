@@ -57,6 +57,8 @@ class Memory:
     """What is in the store, and so in a backup of it."""
 
     lists: dict[str, list[SignedList]] = field(default_factory=dict)
+    ended: dict[str, int] = field(default_factory=dict)
+    """The number of the last list of an account before its keys were reset."""
     pending: dict[Address, bytes] = field(default_factory=dict)
     shelves: dict[Address, Shelf] = field(default_factory=dict)
     claims: dict[bytes, tuple[tuple[Address, SignedPrekey], ...]] = field(default_factory=dict)
@@ -109,6 +111,16 @@ class Server:
         for shelf in self.memory.shelves.values():
             shelf.one_time, shelf.highest = {}, 0
 
+    def reset(self, account: str) -> None:
+        """Forget the keys of an account, but for the number of its list."""
+        memory = self.memory
+        memory.ended[account] = self._number(account)
+        memory.lists.pop(account, None)
+        memory.shelves = {who: shelf for who, shelf in memory.shelves.items() if who[0] != account}
+
+    def _number(self, account: str) -> int:
+        return self.memory.ended.get(account, 0) + len(self.memory.lists.get(account, []))
+
     # --- What a connection is told --------------------------------------------------------------------
 
     def current(self, account: str) -> DeviceList | None:
@@ -129,7 +141,8 @@ class Server:
             min(shelf.one_time, default=None),
             shelf.highest,
             _prekey(shelf.last_resort).id if shelf.last_resort else None,
-            len(self.memory.lists.get(who[0], [])),
+            self._number(who[0]) if self.memory.lists.get(who[0]) else 0,
+            self.memory.ended.get(who[0], 0) + 1,
         )
 
     def lists(self, room: str) -> Lists:
@@ -172,7 +185,7 @@ class Server:
         if lists and lists[-1] == signed:
             return None
         shown = verify_list(signed, account)
-        if shown.number != len(lists) + 1 or (lists and shown.previous != lists[-1].digest):
+        if shown.number != self._number(account) + 1 or (lists and shown.previous != lists[-1].digest):
             return Conflict(lists[-1] if lists else None)
         lists.append(signed)
         return None
@@ -229,7 +242,7 @@ class Server:
 
     def _named(self, log: Log) -> dict[str, tuple[int, bytes]]:
         return {
-            account: (len(lists), lists[-1].digest)
+            account: (self._number(account), lists[-1].digest)
             if (lists := self.memory.lists.get(account))
             else (0, bytes(32))
             for account in log.members

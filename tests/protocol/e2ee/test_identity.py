@@ -44,7 +44,8 @@ def test_lists_in_between_may_be_left_out() -> None:
         ),
         (SIGNED_FIRST, signed(replace(SECOND, devices=SECOND.devices[::-1])), errors.Malformed),
         (SIGNED_FIRST, signed(replace(SECOND, devices=SECOND.devices[:1] * 2)), errors.Malformed),
-        (None, signed(replace(SECOND, previous=None)), errors.Malformed),
+        (SIGNED_FIRST, signed(replace(SECOND, previous=None)), errors.ListForked),
+        (None, signed(replace(FIRST, previous=drawn("other"))), errors.Malformed),
     ],
 )
 def test_lists_that_do_not_follow(

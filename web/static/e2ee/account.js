@@ -49,6 +49,14 @@ export async function takeList(state, signed) {
   }
 }
 
+/** The account's first list is to have this number: its keys were reset since it had others. */
+export async function numberFirst(state, number) {
+  if (state.proposed === null || state.ownLists.length > 0 || state.accountKey === null) return;
+  const first = circle.read(state.proposed);
+  if (first.number >= number || first.previous !== null) return;
+  state.proposed = await makeList(state.accountKey, { ...first, number });
+}
+
 /** The server has taken the list of this number. */
 export async function listStored(state, number) {
   state.serverList = number;

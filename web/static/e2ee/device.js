@@ -125,20 +125,21 @@ export class Device {
       if (!circle.trust(state, other)) return;
       for (const room of state.rooms.values()) {
         Object.assign(room, { halted: "", lists: null });
-        room.floor.delete(other); // the numbers of the new lists begin anew
       }
     }, EVERYTHING);
   }
 
   // --- What the server tells ------------------------------------------------------------------------------
 
-  /** A connection has begun: `{generation, digest, count, lowest, highest, lastResort, list}`. */
+  /** A connection has begun: `{generation, digest, count, lowest, highest, lastResort, list, first}`. */
   welcome(inventory, nowMs) {
     return this.#step(async (state) => {
       const good = await stock.compare(state.stock, inventory, nowMs);
       const { kem, prekeys: target } = this.#options;
       await stock.refill(state.stock, kem, { count: inventory.count, target, nowMs });
-      Object.assign(state, { serverList: inventory.list, requested: false });
+      const { list, first } = inventory;
+      await account.numberFirst(state, first);
+      Object.assign(state, { serverList: list || first - 1, requested: false });
       for (const room of state.rooms.values()) {
         if (room.halted !== "") Object.assign(room, { halted: "", lists: null, claim: null });
       }

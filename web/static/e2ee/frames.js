@@ -34,8 +34,8 @@ export function frameOf(request) {
 
 /** `welcome.keys`, or the answer to `keys.inventory`, as the device takes it. */
 export function inventoryOf({ generation, digest, ...told }) {
-  const { count = 0, lowest = null, highest = 0, last_resort: lastResort = null, list = 0 } = told;
-  return { generation, digest, count, lowest, highest, lastResort, list };
+  const { count = 0, lowest = null, highest = 0, last_resort: lastResort = null, list = 0, first = 1 } = told;
+  return { generation, digest, count, lowest, highest, lastResort, list, first };
 }
 
 /** The lists of a room in an answer to `keys.list.get` or in a `mismatch`. */

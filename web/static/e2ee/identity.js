@@ -5,7 +5,7 @@
  * known. What a change of the account key means, only people can tell: `safetyNumber` is what they compare.
  */
 
-import { concat, equal, utf8 } from "./bytes.js";
+import { concat, equal, same, utf8 } from "./bytes.js";
 import { E2eeError, require } from "./errors.js";
 import { sha256, sha512 } from "./kdf.js";
 import * as signing from "./signing.js";
@@ -63,7 +63,7 @@ export async function verifyList(signed, account) {
   const sorted = devices.devices.every(
     ({ device }, i, all) => i === 0 || s.compareText(all[i - 1].device, device) < 0,
   );
-  const numbered = (devices.number === 1) === (devices.previous === null);
+  const numbered = devices.number > 1 || devices.previous === null;
   require(sorted && numbered, "malformed", "a device is out of place, or the numbering is off");
   return devices;
 }
@@ -85,7 +85,7 @@ export async function advance(known, shown, account) {
   if (devices.number === number) {
     require(equal(shown.body, known.body), "list_forked", "two lists have one number");
   } else if (devices.number === number + 1) {
-    const follows = equal(devices.previous, await sha256(known.body));
+    const follows = same(devices.previous, await sha256(known.body));
     require(follows, "list_forked", "the list does not follow the one known");
   }
   return devices;
