@@ -17,6 +17,7 @@ MAX_CUES = 16
 """Cues before one end of a session."""
 
 _KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_MAIL = re.compile(r"mailto:[!-?A-~]{1,64}@[A-Za-z0-9.-]{1,253}")
 _HOST = re.compile(r"[A-Za-z0-9._-]{1,253}")
 
 
@@ -83,6 +84,20 @@ def web_url(value: str) -> str | None:
     ):
         return None
     return "must be a URL such as https://rtc.example.org"
+
+
+def services(values: tuple[str, ...]) -> str | None:
+    """Hosts by name, or `*` for any."""
+    if all(value == "*" or _HOST.fullmatch(value) for value in values):
+        return None
+    return "must be host names, such as push.example.org, or *"
+
+
+def contact(value: str | None) -> str | None:
+    """Where people are reached: an address for mail, or of a page."""
+    if value is None or _MAIL.fullmatch(value) or not web_url(value):
+        return None
+    return "must be a mailto: address or an https:// address"
 
 
 def origins(values: tuple[str, ...]) -> str | None:

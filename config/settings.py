@@ -332,6 +332,40 @@ class WebhookSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class PushSettings:
+    """Doorbells: how devices that are away are told that something waits."""
+
+    services: tuple[str, ...] = setting(
+        ("fcm.googleapis.com", "push.services.mozilla.com", "notify.windows.com", "push.apple.com"),
+        "Hosts of the push services that are rung, with all below them; `*` for any on the public internet.",
+        check=checks.services,
+    )
+    contact: str | None = setting(
+        None,
+        "Where push services reach the operator: a `mailto:` or `https://` address. Some take nothing "
+        "without.",
+        check=checks.contact,
+    )
+    key_file: str | None = setting(
+        None,
+        "File with the private key that proves the server to push services (VAPID); made at the first start.",
+        default_is="`<store>-push-key`, beside the store",
+    )
+    after_seconds: float = setting(
+        10.0, "Age at which a message that a device has not acknowledged rings it.", between=(0.1, 3600)
+    )
+    again_seconds: float = setting(
+        1800.0,
+        "How long a device that was rung, and has not come, is left alone.",
+        between=(0.1, DAY_SECONDS),
+    )
+    parallel: int = setting(16, "Requests to push services at the same time.", between=(1, 256))
+    private: bool = setting(
+        False, "Whether push services may be at private addresses, other ports and without TLS. For tests."
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class AuditSettings:
     """The audit trail: who did what, chained and signed."""
 
@@ -396,6 +430,7 @@ class Settings:
     blobs: BlobSettings = field(default_factory=BlobSettings)
     tokens: TokenSettings = field(default_factory=TokenSettings)
     webhooks: WebhookSettings = field(default_factory=WebhookSettings)
+    push: PushSettings = field(default_factory=PushSettings)
     audit: AuditSettings = field(default_factory=AuditSettings)
     log: LogSettings = field(default_factory=LogSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)

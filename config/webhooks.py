@@ -26,6 +26,7 @@ WebhookType: TypeAlias = Literal[
     "room.member_added",
     "room.member_removed",
     "message.undelivered",
+    "push.doorbell",
     "audit.break_glass",
     "account.device_added",
     "account.device_removed",

@@ -15,7 +15,8 @@ _ROOT = DOCS.parent
 
 
 def _wire_sources() -> list[str]:
-    names = ("base", "frames", "sessions", "schedule", "around", "receipts", "keys", "events", "signals")
+    requests = ("sessions", "schedule", "around", "receipts", "keys", "push")
+    names = ("base", "frames", *requests, "events", "signals")
     carried = ("e2ee/devices", "e2ee/prekeys", "e2ee/epochs")
     return [(_ROOT / "protocol" / f"{name}.py").read_text("utf-8") for name in (*names, *carried)]
 

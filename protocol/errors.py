@@ -18,6 +18,7 @@ from protocol.error_table import close as _close
 from protocol.error_table import kind as _kind
 from protocol.key_errors import *  # noqa: F403 - the rows of a part of the table
 from protocol.keys import Mismatch
+from protocol.push_errors import *  # noqa: F403 - likewise
 
 
 class ProtocolError(Exception):

@@ -27,6 +27,7 @@ from protocol.fields import (
     SessionId,
 )
 from protocol.keys import KeyInventory, KeysChanged, KeysRequest, KeysResult, ListNumber, Mismatch
+from protocol.push import Push, PushRequest
 from protocol.schedule import ScheduleRequest, ScheduleResult
 from protocol.sessions import SessionExtended, SessionRate, SessionRequest, SessionView
 from protocol.signals import ClientSignal, SignalBody
@@ -392,6 +393,7 @@ Result: TypeAlias = (
     | Refreshed
     | AroundResult
     | KeysResult
+    | Push
 )
 
 
@@ -440,6 +442,7 @@ AnyRequest: TypeAlias = (
     | MediaLeave
     | AroundRequest
     | KeysRequest
+    | PushRequest
 )
 ClientFrame: TypeAlias = Hello | Pong | Ack | AnyRequest
 ServerFrame: TypeAlias = (

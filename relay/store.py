@@ -14,6 +14,7 @@ from relay.documents import Documents
 from relay.errors import StoreError
 from relay.inbox import Inboxes
 from relay.keys import Keys
+from relay.push import Doorbells
 from relay.ratings import Ratings
 from relay.receipts import Receipts
 from relay.rows import (
@@ -37,7 +38,17 @@ from relay.writes import Append, Appended, Outcome, Write
 
 
 class Store(
-    Webhooks, AuditTrail, Ratings, Scheduling, Inboxes, Receipts, Documents, Keys, BlobRows, Protocol
+    Webhooks,
+    AuditTrail,
+    Ratings,
+    Scheduling,
+    Inboxes,
+    Receipts,
+    Doorbells,
+    Documents,
+    Keys,
+    BlobRows,
+    Protocol,
 ):
     """Durable state of one deployment.
 

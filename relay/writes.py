@@ -10,6 +10,7 @@ from relay.blob_rows import BlobWrite
 from relay.documents import PutDocument
 from relay.inbox import NOTE, ClearFlag, EventKind
 from relay.keys import Claimed, ClaimPrekeys, KeysWrite, Sealing
+from relay.push import DoorbellWrite
 from relay.ratings import PutRating
 from relay.rows import IdempotencyRecord, Session
 from relay.scheduling import ScheduleWrite
@@ -206,6 +207,7 @@ Write = (
     | ScheduleWrite
     | ClearFlag
     | PutDocument
+    | DoorbellWrite
     | KeysWrite
     | BlobWrite
     | ClaimPrekeys

@@ -30,6 +30,7 @@ from protocol.frames import (
     TokenRefresh,
 )
 from protocol.keys import KeyInventory, KeysRequest
+from protocol.push import PushRequest
 from protocol.receipts import RoomReceipts
 from protocol.schedule import (
     ScheduleRequest,
@@ -57,6 +58,7 @@ from signaling.door.hub import Hub
 from signaling.ids import is_id
 from signaling.keys.sealing import sealing_of
 from signaling.keys.service import KeysService
+from signaling.push.service import PushService
 from signaling.rooms import Rooms
 from signaling.services import AppointmentService, MediaService, RatingService, Recorder, SessionService
 from signaling.timebase import Timebase
@@ -108,6 +110,7 @@ class Dispatcher:
         access: Access,
         around: Around,
         keys: KeysService,
+        push: PushService,
         timebase: Timebase,
         recorder: Recorder,
     ) -> None:
@@ -120,6 +123,7 @@ class Dispatcher:
         self._access = access
         self._around = around
         self._keys = keys
+        self._push = push
         self._timebase = timebase
         self._recorder = recorder
 
@@ -145,6 +149,8 @@ class Dispatcher:
                     work = self._around.perform(asker.caller, request)
                 case _ if isinstance(request, KeysRequest):
                     work = self._keys.perform(asker.caller, request)
+                case _ if isinstance(request, PushRequest):
+                    work = self._push.perform(asker.caller, request)
                 case _:
                     work = self._perform(asker, request)
         except ProtocolError as error:

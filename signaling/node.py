@@ -29,7 +29,6 @@ from rtc.errors import RtcError
 from signaling.access import Access
 from signaling.around import Around
 from signaling.audit.auditor import Auditor
-from signaling.audit.keys import KeyFileError
 from signaling.audit.witness import WitnessError
 from signaling.blobs.places import folder_of
 from signaling.blobs.service import BlobService
@@ -43,6 +42,7 @@ from signaling.http.endpoint import Services
 from signaling.http.health import Health
 from signaling.http.idempotency import KEPT_MS
 from signaling.http.runner import Runner
+from signaling.key_files import KeyFileError
 from signaling.key_sets import KeySets
 from signaling.keys.service import KeysService
 from signaling.media.cut import Cut
@@ -52,6 +52,9 @@ from signaling.media.service import Media
 from signaling.observe.logs import failure
 from signaling.observe.metrics import Metrics
 from signaling.policy import policy_of
+from signaling.push.keys import key_file
+from signaling.push.ringer import Surroundings
+from signaling.push.service import PushService
 from signaling.ratings.notices import notices_of
 from signaling.ratings.rating import Rating
 from signaling.ratings.service import Ratings
@@ -164,6 +167,20 @@ class Node:
             self.auditor,
             self.metrics,
         )
+        self.push = PushService(
+            Surroundings(
+                self.store,
+                self.rooms,
+                self.timebase,
+                self.around.hours.quiet_until,
+                self.webhooks.deliveries,
+                self.metrics.doorbell_attempted,
+            ),
+            settings.push,
+            settings.webhooks,
+            key_file(settings.push, settings.store.url),
+            told=self.webhooks.tells("push.doorbell"),
+        )
         dispatcher = Dispatcher(
             self.rooms,
             self.hub,
@@ -174,6 +191,7 @@ class Node:
             self.access,
             self.around,
             self.keys,
+            self.push,
             self.timebase,
             self.auditor,
         )
@@ -196,8 +214,10 @@ class Node:
             await self._stack.aclose()
             if isinstance(error, StoreError):
                 raise StartError(f"the store {self._settings.store.url} cannot be used: {error}") from error
-            if isinstance(error, (KeyFileError, WitnessError)):
+            if isinstance(error, WitnessError):
                 raise StartError(f"the audit trail cannot be kept: {error}") from error
+            if isinstance(error, KeyFileError):
+                raise StartError(f"a key of this server cannot be used: {error}") from error
             if isinstance(error, RtcError):
                 raise StartError(f"the media workers do not start: {error}") from error
             raise
@@ -224,6 +244,7 @@ class Node:
         await self.blobs.start()
         self._run("blobs", _every(BLOBS_SECONDS, self.blobs.forget))
         await self._start_webhooks()
+        self._run("push", self.push.start())
         await self.hub.start()
         after(self.hub.stop)
         await self.pool.start()

@@ -24,11 +24,11 @@ SHELLS = frozenset(
         "relay/blobs": "folder",
         "relay/bus": "local",
         "relay/sqlite": (
-            "audit blobs catalog changes documents group guard inbox keys opening ratings reads receipts "
-            "schema scheduling store trail unreceived webhooks writer"
+            "audit blobs catalog changes documents group guard inbox keys opening push ratings reads "
+            "receipts schema scheduling store trail unreceived webhooks writer"
         ),
         "rtc": "client datagrams worker",
-        "signaling": "access around dispatch key_sets node rooms timebase",
+        "signaling": "access around dispatch key_files key_sets node rooms timebase",
         "signaling/audit": "auditor keys witness",
         "signaling/blobs": "service turns",
         "signaling/commands": "audit serve token webhooks",
@@ -39,6 +39,7 @@ SHELLS = frozenset(
         "member_endpoint pages problems ratings rooms runner schedule serving sessions usage webhooks",
         "signaling/keys": "devices directory service vault",
         "signaling/media": "cut pool service",
+        "signaling/push": "calling keys ringer service",
         "signaling/ratings": "service",
         "signaling/schedule": "appointments feeds planning rights service",
         "signaling/sessions": "bookings changes clock service telling",

@@ -12,10 +12,11 @@ from relay.documents import PutDocument
 from relay.errors import BeyondHead, Conflict, NotFound, StaleEpoch
 from relay.inbox import ClearFlag
 from relay.keys import KeysWrite
+from relay.push import DoorbellWrite
 from relay.ratings import PutRating
 from relay.rows import Session
 from relay.scheduling import ScheduleWrite
-from relay.sqlite import audit, blobs, documents, inbox, keys, ratings, scheduling, unreceived, webhooks
+from relay.sqlite import audit, blobs, documents, inbox, keys, push, ratings, scheduling, unreceived, webhooks
 from relay.sqlite.catalog import Catalog
 from relay.webhooks import DeliveryWrite, SearchWrite
 from relay.writes import (
@@ -46,6 +47,7 @@ PartWrite = (
     | ScheduleWrite
     | KeysWrite
     | BlobWrite
+    | DoorbellWrite
 )
 
 Change = (
@@ -109,6 +111,8 @@ def _apply_to_part(db: sqlite3.Connection, catalog: Catalog, epoch: int, change:
             return scheduling.apply(db, catalog, change)
         case _ if isinstance(change, KeysWrite):
             return keys.apply(db, catalog, epoch, change)
+        case _ if isinstance(change, DoorbellWrite):
+            return push.apply(db, change)
         case _ if isinstance(change, BlobWrite):
             return blobs.apply(db, catalog, change)
         case _ if isinstance(change, SearchWrite):
@@ -210,6 +214,7 @@ def _trim(db: sqlite3.Connection, catalog: Catalog, change: Trim) -> Applied:
     db.execute("DELETE FROM events WHERE room_no = ? AND offset_no <= ?", (state.no, change.through))
     db.execute("UPDATE rooms SET trimmed = ? WHERE no = ?", (change.through, state.no))
     unreceived.step_back(db)
+    push.step_back(db)
     state.trimmed = change.through
     return Applied()
 

@@ -383,6 +383,28 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "CREATE INDEX blobs_by_account ON blobs (account, whole, size)",
         "CREATE INDEX blobs_by_expiry ON blobs (expires_ms)",
     ),
+    (
+        """
+        CREATE TABLE doorbells (
+            no INTEGER PRIMARY KEY,
+            account TEXT NOT NULL,
+            device TEXT NOT NULL,
+            endpoint TEXT NOT NULL,          -- empty: the platform tells it
+            version INTEGER NOT NULL,
+            at_ms INTEGER NOT NULL,
+            due_ms INTEGER,                  -- when to look at it next
+            attempts INTEGER NOT NULL DEFAULT 0,
+            rung_ms INTEGER,                 -- last, and for what:
+            rung_room_no INTEGER,
+            rung_offset INTEGER NOT NULL DEFAULT 0,
+            rung_flagged INTEGER NOT NULL DEFAULT 0,
+            UNIQUE (account, device)
+        ) STRICT
+        """,
+        "CREATE INDEX doorbells_by_due ON doorbells (due_ms, no) WHERE due_ms IS NOT NULL",
+        "ALTER TABLE line ADD COLUMN rung INTEGER NOT NULL DEFAULT 0",
+        "UPDATE line SET rung = (SELECT coalesce(max(seq), 0) FROM events)",
+    ),
 )
 
 

@@ -14,6 +14,7 @@ from relay.documents import Document
 from relay.errors import Overloaded, StoreClosed, Unstorable
 from relay.inbox import Asked, InboxRoom
 from relay.keys import DeviceListRow, DeviceRow, Stock
+from relay.push import Doorbell, DueDoorbell, Unrung
 from relay.ratings import Rating, RatingCursor
 from relay.receipts import Receipt
 from relay.rows import (
@@ -38,6 +39,7 @@ from relay.sqlite import (
     documents,
     inbox,
     keys,
+    push,
     ratings,
     reads,
     receipts,
@@ -266,6 +268,15 @@ class SqliteStore:
 
     async def receipts(self, room: str) -> tuple[Receipt, ...]:
         return await self._read(receipts.receipts, self._epoch, room)
+
+    async def doorbell(self, account: str, device: str) -> Doorbell | None:
+        return await self._read(push.doorbell, account, device)
+
+    async def unrung(self, *, appended_before_ms: int, limit: int) -> Unrung:
+        return await self._read(push.unrung, self._epoch, appended_before_ms, limit)
+
+    async def due_doorbells(self, *, until_ms: int, limit: int) -> tuple[DueDoorbell, ...]:
+        return await self._read(push.due, self._epoch, until_ms, limit)
 
     async def documents(self, kind: str, ids: Collection[str]) -> Mapping[str, Document]:
         return await self._read(documents.documents, kind, ids)

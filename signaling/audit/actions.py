@@ -18,6 +18,7 @@ from relay.audit_trail import HoldAudit, ReleaseAudit
 from relay.blob_rows import BlobRow, DropBlob, FinishBlob
 from relay.documents import PutDocument
 from relay.keys import DropDevice, ListDevice, PutDeviceList, RequestDevice, ResetKeys, RestoreDevice
+from relay.push import DropDoorbell, PutDoorbell
 from relay.ratings import PutRating
 from relay.scheduling import CalendarFeed, DropCalendar, PutCalendar, PutSeries
 from relay.webhooks import DropDelivery, ReplayDelivery
@@ -84,6 +85,8 @@ ACTIONS: Mapping[str, str] = {
     "vault.put": "An account has replaced its vault.",
     "hours.set": "The office and quiet hours of an account were replaced.",
     "preferences.set": "An account has chosen what others see of its typing, receiving and reading.",
+    "push.set": "A device of the subject is rung while it is away; by whom is not here.",
+    "push.cleared": "A device of the subject is not rung any more.",
     "reply.worded": "A room got other words to answer with outside office hours.",
     "reply.sent": "A client who wrote to a closed room was answered automatically.",
     "urgent.acknowledged": "A therapist has taken care of an urgent message; the object is its offset.",
@@ -212,6 +215,9 @@ def _entries(  # noqa: C901 - one row for each kind of write
             yield entry_of(origin, _DEVICES[type(write)], "device", device, at_ms=at_ms, subject=account)
         case ResetKeys(account):
             yield entry_of(origin, "keys.reset", "account", account, at_ms=at_ms)
+        case PutDoorbell(account, device) | DropDoorbell(account, device):
+            action = "push.set" if isinstance(write, PutDoorbell) else "push.cleared"
+            yield entry_of(origin, action, "device", device, at_ms=at_ms, subject=account)
         case PutSeries(series, expect_version):
             action = "series.planned" if expect_version is None else "series.cut"
             yield entry_of(origin, action, "series", series.id, at_ms=at_ms, room=series.room)

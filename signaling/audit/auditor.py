@@ -104,7 +104,7 @@ class Auditor:
     async def start(self) -> None:
         """Open keys and witness, look whether the trail ends as it was signed, and record the start.
 
-        Raises :exc:`~signaling.audit.keys.KeyFileError`, :exc:`~signaling.audit.witness.WitnessError`.
+        Raises :exc:`~signaling.key_files.KeyFileError`, :exc:`~signaling.audit.witness.WitnessError`.
         """
         self._ring = await asyncio.to_thread(load_or_create, Path(self._places.key))
         self._witness = await asyncio.to_thread(Witness, Path(self._places.witness))

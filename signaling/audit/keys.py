@@ -10,21 +10,13 @@ from __future__ import annotations
 
 import base64
 import os
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from signaling.audit.seals import PublicKeys, key_id
-
-MAX_FILE_BYTES = 64 * 1024
-
-
-class KeyFileError(Exception):
-    """A key file cannot be used. The message is for operators: one line that says what is wrong."""
+from signaling.key_files import KeyFileError, read, read_private, sync_folder, write_private
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +37,7 @@ def load_or_create(key_file: Path) -> KeyRing:
     try:
         if not key_file.exists():
             key_file.parent.mkdir(parents=True, exist_ok=True)
-            _write_private(key_file, Ed25519PrivateKey.generate())
+            write_private(key_file, Ed25519PrivateKey.generate())
         private = _read_private(key_file)
         _remember(public_file(key_file), private.public_key())
     except OSError as error:
@@ -65,10 +57,10 @@ def rotate(key_file: Path) -> str:
     made = key_file.with_name(key_file.name + ".new")
     try:
         made.unlink(missing_ok=True)
-        _write_private(made, fresh)
+        write_private(made, fresh)
         _remember(public_file(key_file), fresh.public_key())
         made.replace(key_file)
-        _sync_folder(key_file)
+        sync_folder(key_file)
     except OSError as error:
         raise KeyFileError(f"{error.filename or key_file}: {error.strerror}") from error
     return key_id(fresh.public_key())
@@ -77,7 +69,7 @@ def rotate(key_file: Path) -> str:
 def load_public(file: Path) -> PublicKeys:
     """The public keys in a file. Raises :exc:`KeyFileError`."""
     try:
-        lines = _read(file).decode("ascii").splitlines()
+        lines = read(file).decode("ascii").splitlines()
         keys = [Ed25519PublicKey.from_public_bytes(base64.b64decode(line.split()[1])) for line in lines]
         wrong = [line for line, key in zip(lines, keys, strict=True) if line.split()[0] != key_id(key)]
     except OSError as error:
@@ -90,31 +82,10 @@ def load_public(file: Path) -> PublicKeys:
 
 
 def _read_private(file: Path) -> Ed25519PrivateKey:
-    if file.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise KeyFileError(f"{file}: others may read it; make it private with chmod 600")
-    try:
-        key = serialization.load_pem_private_key(_read(file), password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise KeyFileError(f"{file}: is not a private key in PEM") from None
+    key = read_private(file)
     if not isinstance(key, Ed25519PrivateKey):
         raise KeyFileError(f"{file}: is not an Ed25519 key")
     return key
-
-
-def _read(file: Path) -> bytes:
-    with file.open("rb") as opened:
-        return opened.read(MAX_FILE_BYTES)
-
-
-def _write_private(file: Path, key: Ed25519PrivateKey) -> None:
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as opened:
-        opened.write(pem)
-        opened.flush()
-        os.fsync(opened.fileno())
-    _sync_folder(file)
 
 
 def _remember(file: Path, key: Ed25519PublicKey) -> None:
@@ -125,12 +96,3 @@ def _remember(file: Path, key: Ed25519PublicKey) -> None:
         opened.write(f"{key_id(key)} {base64.b64encode(key.public_bytes_raw()).decode()}\n".encode())
         opened.flush()
         os.fsync(opened.fileno())
-
-
-def _sync_folder(file: Path) -> None:
-    """Make a file's new name durable."""
-    folder = os.open(file.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

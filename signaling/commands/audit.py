@@ -26,11 +26,11 @@ from relay.errors import StoreError
 from relay.sqlite.trail import SqliteTrail
 from signaling.audit import exporting, keys, witness
 from signaling.audit.actions import entry_of
-from signaling.audit.keys import KeyFileError
 from signaling.audit.origin import Origin
 from signaling.audit.places import SQLITE, places
 from signaling.audit.verifying import Report, verify
 from signaling.audit.witness import WitnessError
+from signaling.key_files import KeyFileError
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction

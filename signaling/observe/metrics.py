@@ -92,6 +92,12 @@ class Metrics:
             ("endpoint", "outcome"),
             registry=self._registry,
         )
+        self._doorbells = Counter(
+            "rapport_push_attempts",
+            "Attempts at ringing devices by way of push services.",
+            ("outcome",),
+            registry=self._registry,
+        )
         self._ratings = Counter(
             "rapport_session_ratings",
             "Ratings of sessions; those about technical problems are a kind of their own.",
@@ -132,6 +138,10 @@ class Metrics:
     def delivery_attempted(self, endpoint: str, outcome: str) -> None:
         """A delivery to an endpoint was attempted: ``delivered``, ``failed`` or ``dead``."""
         self._attempts.labels(endpoint, outcome).inc()
+
+    def doorbell_attempted(self, outcome: str) -> None:
+        """A push service was asked to ring a device: ``rung``, ``failed``, ``gone`` or ``given_up``."""
+        self._doorbells.labels(outcome).inc()
 
     def session_rated(self, kind: str, score: int) -> None:
         """A session was rated: ``clinical`` or ``technical``, from 1 to 5."""

@@ -48,18 +48,19 @@ class Address:
     port: int
     encrypted: bool
     target: str
-    """The path in the request line."""
+    """The path, and the query if there is one, in the request line."""
     authority: str
     """The value of ``Host`` (RFC 9110, 7.2)."""
 
 
 def address_of(url: str) -> Address:
-    """The address in a URL that the settings have accepted."""
+    """The address in a URL that was found good."""
     parts = urlsplit(url)
     assert parts.hostname is not None
     encrypted = parts.scheme == "https"
     port = parts.port or (443 if encrypted else 80)
-    return Address(parts.hostname, port, encrypted, parts.path or "/", parts.netloc)
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return Address(parts.hostname, port, encrypted, target, parts.netloc)
 
 
 @dataclass(frozen=True, slots=True)

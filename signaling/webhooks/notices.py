@@ -80,6 +80,17 @@ class UndeliveredData(_Data, frozen=True):
     """Whether it is urgent, and no therapist has acknowledged it: then quiet hours do not delay this."""
 
 
+class DoorbellData(_Data, frozen=True):
+    """A device that is to be told that something waits for it, and nothing else."""
+
+    account: str
+    """Whose."""
+    device: str
+    """Which of its devices."""
+    urgent: bool = False
+    """Whether an urgent message is among what waits."""
+
+
 class RatingData(_Data, frozen=True):
     """What a participant says of a session that is over."""
 
@@ -115,7 +126,9 @@ class AccountData(_Data, frozen=True):
     """Which of its devices, if it is about one."""
 
 
-Data: TypeAlias = SessionData | MemberData | UndeliveredData | RatingData | BreakGlassData | AccountData
+Data: TypeAlias = (
+    SessionData | MemberData | UndeliveredData | DoorbellData | RatingData | BreakGlassData | AccountData
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +198,11 @@ def undelivered(found: Unreceived, at_ms: int) -> Notice:
     """That somebody has not received a message; ``at_ms`` is when that was found."""
     data = UndeliveredData(found.account, found.offset, found.at_ms, found.flagged)
     return Notice("message.undelivered", at_ms, found.room, data)
+
+
+def doorbell(account: str, device: str, *, urgent: bool, at_ms: int) -> Notice:
+    """That the platform is to ring a device."""
+    return Notice("push.doorbell", at_ms, "", DoorbellData(account, device, urgent))
 
 
 def break_glass(grant: Grant, at_ms: int) -> Notice:

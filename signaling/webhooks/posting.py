@@ -87,7 +87,7 @@ class _Poster:
         except Unanswered as error:
             return Failed(error.failure)
         except OSError as error:
-            return Failed(_failure(error))
+            return Failed(failure_of(error))
 
     async def _answer(self, headers: dict[str, str], body: bytes) -> Head:
         while self._idle:
@@ -108,7 +108,7 @@ class _Poster:
         except (TimeoutError, ssl.SSLError, socket.gaierror):
             raise
         except OSError:
-            raise _NotReached from None
+            raise NotReached from None
         return _Line(reader, writer, Exchange(address))
 
     async def _talk(self, line: _Line, headers: dict[str, str], body: bytes) -> Head:
@@ -127,7 +127,7 @@ class _Poster:
                 line.close()
 
 
-class _NotReached(Unanswered):
+class NotReached(Unanswered):
     """Nobody answers at the address."""
 
     failure = "connect"
@@ -152,7 +152,7 @@ def _result(head: Head) -> Result:
     return Failed(f"status_{head.status}", gone=head.status == 410, wait_ms=head.wait_ms)
 
 
-def _failure(error: OSError) -> str:
+def failure_of(error: OSError) -> str:
     """Why there was no response, by a stable name."""
     match error:
         case TimeoutError():

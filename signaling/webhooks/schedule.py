@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from config.settings import WebhookSettings
 from relay.webhooks import DelayDelivery, Delivery, EndDelivery
 
 DOWN_AFTER = 3
@@ -52,24 +53,38 @@ class Pace:
     give_up_ms: int
     """How long after it was put, or replayed, a failed attempt is the last."""
 
+    @classmethod
+    def of(cls, settings: WebhookSettings) -> Pace:
+        """As the settings say."""
+        return cls(
+            first_ms=round(settings.retry_seconds * 1000),
+            most_ms=round(settings.retry_max_seconds * 1000),
+            give_up_ms=round(settings.give_up_seconds * 1000),
+        )
+
 
 def settle(
     delivery: Delivery, result: Result, now_ms: int, chance: float, pace: Pace
 ) -> EndDelivery | DelayDelivery:
-    """What an attempt at a delivery leads to.
-
-    The pause before the next one grows exponentially with full jitter: ``chance``, uniform in [0, 1), is the
-    part of it that is waited, so that those who failed together do not come back together.
-    """
+    """What an attempt at a delivery leads to; ``chance`` as for :func:`pause_ms`."""
     attempts = delivery.attempts + 1
     if isinstance(result, Accepted):
         return EndDelivery(delivery.id, attempts, "delivered", now_ms)
     if result.gone or now_ms - delivery.since_ms >= pace.give_up_ms:
         return EndDelivery(delivery.id, attempts, "dead", now_ms, result.failure)
+    pause = pause_ms(delivery.attempts, result.wait_ms, chance, pace)
+    return DelayDelivery(delivery.id, attempts, now_ms + pause, result.failure)
+
+
+def pause_ms(failed: int, wait_ms: int, chance: float, pace: Pace) -> int:
+    """The pause after an attempt that failed, as ``failed`` others have before; ``wait_ms`` is asked for.
+
+    It grows exponentially with full jitter: ``chance``, uniform in [0, 1), is the part of it that is waited,
+    so that those who failed together do not come back together.
+    """
     # The exponent is bounded: the longest pause is reached long before.
-    ceiling_ms = min(pace.most_ms, pace.first_ms << min(delivery.attempts, 32))
-    pause_ms = max(round(chance * ceiling_ms), min(result.wait_ms, pace.most_ms))
-    return DelayDelivery(delivery.id, attempts, now_ms + pause_ms, result.failure)
+    ceiling_ms = min(pace.most_ms, pace.first_ms << min(failed, 32))
+    return max(round(chance * ceiling_ms), min(wait_ms, pace.most_ms))
 
 
 class Agenda:

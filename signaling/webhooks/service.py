@@ -128,11 +128,7 @@ class Webhooks:
 
     def _deliverer(self, endpoint: Endpoint, attempted: Callable[[str, AttemptOutcome], None]) -> Deliverer:
         settings = self._settings
-        pace = Pace(
-            first_ms=round(settings.retry_seconds * 1000),
-            most_ms=round(settings.retry_max_seconds * 1000),
-            give_up_ms=round(settings.give_up_seconds * 1000),
-        )
+        pace = Pace.of(settings)
 
         def connect() -> AbstractAsyncContextManager[Post]:
             return posting(

@@ -253,6 +253,7 @@ async def planted(folder: Path) -> AsyncIterator[World]:
             WEBHOOKS_ENDPOINTS=f"there={there.url},nobody=http://127.0.0.1:9/{word('endpoint')}",
             WEBHOOKS_SECRETS=f"there={WEBHOOK_SECRET},nobody={WEBHOOK_SECRET}",
             WEBHOOKS_UNDELIVERED_SECONDS="0.1",
+            PUSH_AFTER_SECONDS="0.1",
             WEBHOOKS_RETRY_SECONDS="0.1",
             REPLIES_TEXT=word("reply"),
             BLOBS_KEEP_FREE_BYTES="0",

@@ -175,6 +175,12 @@ async def around(world: World, anna: Person, ben: Person) -> None:
     await anna.ok("preferences.get")
     await anna.ok("preferences.set", typing=True, receipts=True, delivered=True)
     await anna.ok("room.receipts", room=ROOM)
+    await anna.ok("push.get")
+    await anna.no("push.set", endpoint=f"https://nowhere.example/{world.word('endpoint')}")
+    await anna.ok("push.set", endpoint=f"https://push.services.mozilla.com/{world.word('endpoint')}")
+    await anna.ok("push.clear")
+    await ben.ok("push.set")
+    await anna.say(world.word("rung"))
     await anna.ok("time.get")
     await anna.ok("token.refresh", token=bearer(ANNA, "therapist", name=world.word("claim")))
 

@@ -29,6 +29,7 @@ COUNTS = {
     "limits.account_requests_burst",
     "limits.unacked_events",
     "webhooks.low_rating",
+    "push.parallel",
     "webhooks.parallel",
     "keys.pending_devices",
     "keys.prekeys_held",

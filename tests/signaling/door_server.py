@@ -12,7 +12,15 @@ from typing import Any
 
 from aiohttp import web
 
-from config.settings import KeySettings, LimitSettings, ReplySettings, ServerSettings, TokenSettings
+from config.settings import (
+    KeySettings,
+    LimitSettings,
+    PushSettings,
+    ReplySettings,
+    ServerSettings,
+    TokenSettings,
+    WebhookSettings,
+)
 from protocol import errors
 from protocol.errors import ProtocolError
 from protocol.fields import Place, Role
@@ -34,6 +42,8 @@ from signaling.door.websocket import Door
 from signaling.http.problems import problems
 from signaling.key_sets import KeySets
 from signaling.keys.service import KeysService
+from signaling.push.ringer import Surroundings
+from signaling.push.service import PushService
 from signaling.rooms import Rooms
 from signaling.timebase import Timebase
 
@@ -141,6 +151,20 @@ class DoorServer:
             self.hub.keys_changed,
             lambda notices: (),
         )
+        self.push = PushService(
+            Surroundings(
+                self.store,
+                self.rooms,
+                self.timebase,
+                self.around.hours.quiet_until,
+                lambda notices: (),
+                lambda outcome: None,
+            ),
+            PushSettings(),
+            WebhookSettings(),
+            path.with_name("push-key"),
+            told=False,
+        )
         dispatcher = Dispatcher(
             self.rooms,
             self.hub,
@@ -151,6 +175,7 @@ class DoorServer:
             self.access,
             self.around,
             self.keys,
+            self.push,
             self.timebase,
             self,
         )
@@ -175,6 +200,7 @@ class DoorServer:
     async def start(self) -> None:
         """Open everything and listen."""
         await self.store.open()
+        self.push.start()
         await self.hub.start()
         await self.door.start()
         app = web.Application(middlewares=[problems])

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any, get_args
 
-from relay import documents, inbox, keys, ratings, writes
+from relay import documents, inbox, keys, push, ratings, writes
 from relay.audit_trail import AuditWrite, HoldAudit, ReleaseAudit
 from relay.blob_rows import BlobWrite
 from relay.scheduling import DropCalendar, PutCalendar, PutSeries, ScheduleWrite
@@ -37,6 +37,8 @@ RECORDED = {
     keys.RestoreDevice,
     keys.DropDevice,
     keys.ResetKeys,
+    push.PutDoorbell,
+    push.DropDoorbell,
 }
 WITH_AN_EVENT = {writes.AddMember, writes.RemoveMember, writes.PutSession, inbox.ClearFlag}
 """Each is in one commit with an event of the log, which is what is recorded."""
@@ -53,6 +55,8 @@ OF_THE_SERVER_ITSELF = {
     keys.PutPrekeys,
     keys.ClaimPrekeys,
     keys.ForgetClaims,
+    push.NoteUnrung,
+    push.SettleDoorbell,
 }
 """How far somebody has received and read, what devices do among themselves, what the server notes."""
 

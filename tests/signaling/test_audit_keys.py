@@ -10,9 +10,10 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 
 from relay.audit_trail import EMPTY, AuditCheckpoint, AuditHead
 from signaling.audit import witness
-from signaling.audit.keys import KeyFileError, load_or_create, load_public, public_file, rotate
+from signaling.audit.keys import load_or_create, load_public, public_file, rotate
 from signaling.audit.seals import checkpoint_is_genuine, key_id, sign_checkpoint
 from signaling.audit.witness import Witness, WitnessError
+from signaling.key_files import KeyFileError
 from tests.signaling.audit_kit import KEY
 
 
