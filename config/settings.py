@@ -33,7 +33,9 @@ class ServerSettings:
     )
     tls_key: str | None = setting(None, "PEM file with the private key of the certificate.", file=True)
     trusted_origins: tuple[str, ...] = setting(
-        (), "Web origins, besides the server's own, whose pages may connect.", check=checks.origins
+        (),
+        "Web origins, besides the server's own, whose pages may connect and ask for attachments.",
+        check=checks.origins,
     )
     shutdown_seconds: float = setting(
         20.0, "How long a stop waits for connections and sessions to be handed over.", between=(0, 600)

@@ -36,7 +36,8 @@ SHELLS = frozenset(
         "signaling/hours": "replies service",
         "signaling/inbox": "preferences receipts service teller",
         "signaling/http": "accounts application around audit blobs development downloading health keys "
-        "member_endpoint pages problems ratings rooms runner schedule serving sessions usage webhooks",
+        "member_endpoint origins pages problems ratings rooms "
+        "runner schedule serving sessions usage webhooks",
         "signaling/keys": "devices directory service vault",
         "signaling/media": "cut pool service",
         "signaling/push": "calling keys ringer service",

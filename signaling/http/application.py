@@ -17,6 +17,7 @@ from signaling.http.api import ENDPOINTS
 from signaling.http.blobs_api import BLOBS
 from signaling.http.endpoint import Services
 from signaling.http.health import Health
+from signaling.http.origins import Origins
 from signaling.http.pages import Pages
 from signaling.http.problems import Handler, problems, route_of
 from signaling.http.schedule import feed_route
@@ -41,6 +42,8 @@ def application(
     )
     app.add_routes([serving.route(endpoint, services, access) for endpoint in ENDPOINTS])
     app.add_routes([member_endpoint.route(one, services.blobs, access, services.recorder) for one in BLOBS])
+    origins = Origins(settings.server.trusted_origins, BLOBS)
+    app.add_routes(origins.routes())
     app.add_routes([_document("/v1/openapi.json", openapi.document())])
     app.add_routes([_document("/v1/errors", errors.error_kinds())])
     app.add_routes([*health.routes(), *pages.routes()])
@@ -50,6 +53,7 @@ def application(
         key, secret = development.key_of(settings.tokens.keys)
         app.add_routes([pages.first_page(), development.route(services, key, secret)])
     app.on_response_prepare.append(_add_headers)
+    app.on_response_prepare.append(origins.add_headers)
     return app
 
 

@@ -41,16 +41,6 @@ async def endless(data: bytes) -> AsyncIterator[bytes]:
     await asyncio.Event().wait()
 
 
-async def uploaded(anna: Member, data: bytes) -> None:
-    """Upload whatever is left of it, as a client does that knows nothing but what the server says."""
-    for _ in range(100):
-        begun = (await anna.begin("r", data)).json
-        if begun["whole"]:
-            return
-        await anna.patch(begun["upload"], begun["offset"], data[begun["offset"] :])
-    raise AssertionError("the upload does not end")
-
-
 async def test_an_upload_goes_on_after_a_sigkill(tmp_path: Path) -> None:
     data, whole = os.urandom(900 * KIB), os.urandom(10 * KIB)
     async with server(tmp_path, **LIMITS) as one:
@@ -87,7 +77,7 @@ async def test_whenever_it_is_killed_each_upload_is_whole_in_the_end(tmp_path: P
                 async def upload_all(anna: Member = anna) -> None:
                     with suppress(aiohttp.ClientError, ConnectionError):
                         for data in several:
-                            await uploaded(anna, data)
+                            await anna.insist("r", data)
 
                 sending = [asyncio.create_task(upload_all()) for _ in range(2)]
                 async with asyncio.timeout(PATIENCE_SECONDS):
@@ -98,7 +88,7 @@ async def test_whenever_it_is_killed_each_upload_is_whole_in_the_end(tmp_path: P
             await one.start()
         async with member(one.url, token("anna", "therapist")) as anna:
             for data in several:
-                await uploaded(anna, data)
+                await anna.insist("r", data)
                 assert (await anna.get(sha256(data))).body == data
         assert len(files(one)) == len(several)
         assert not any(name.endswith(".part") for name in files(one))

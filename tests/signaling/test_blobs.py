@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import gzip
 import os
 import uuid
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import aiohttp
 import pytest
@@ -518,68 +516,3 @@ async def test_what_happens_is_counted(api: BackEnd, room: str, anna: Member) ->
         "rapport_blobs_stored_bytes": KIB,
     }.items():
         assert figure(after, name) - figure(before, name) == more, name
-
-
-# --- A node of its own
-
-
-@contextmanager
-def unchanged(folder: Path) -> Iterator[None]:
-    """Nothing comes or goes in a folder."""
-    before = sorted(folder.iterdir())
-    yield
-    assert sorted(folder.iterdir()) == before
-
-
-async def test_quotas_hold(tmp_path: Path) -> None:
-    limits = dataclasses.replace(
-        LIMITS, account_bytes=3 * KIB, room_bytes=4 * KIB, room_count=3, uploads_per_account=2
-    )
-    async with (
-        running_node(settings(tmp_path, blobs=limits)) as node,
-        back_end(node) as api,
-        member(node.url, token("anna", "therapist")) as anna,
-        member(node.url, token("ben", "client")) as ben,
-    ):
-        room = await api.room("r")
-        half = [await anna.upload(room, bytes([number]) * KIB) for number in range(2)]
-        assert (await anna.begin(room, b"third")).refusal == (409, "blob_quota")
-        for number, upload in enumerate(half):
-            assert (await anna.patch(upload, 0, bytes([number]) * KIB)).status == 204
-        assert (await anna.begin(room, bytes(KIB + 1))).refusal == (409, "blob_quota")
-        assert (await ben.begin(room, bytes(2 * KIB + 1))).refusal == (409, "blob_quota")
-        with unchanged(tmp_path / "rapport.db-blobs"):
-            await ben.upload(room, b"third")
-            assert (await anna.begin(room, b"fourth")).refusal == (409, "blob_quota")
-
-
-async def test_a_disk_that_is_needed_for_messages_takes_no_blobs(tmp_path: Path) -> None:
-    limits = dataclasses.replace(LIMITS, keep_free_bytes=1 << 50)
-    async with (
-        running_node(settings(tmp_path, blobs=limits)) as node,
-        back_end(node) as api,
-        member(node.url, token("anna", "therapist")) as anna,
-    ):
-        answer = await anna.begin(await api.room("r"), b"x")
-        assert answer.refusal == (507, "store_full")
-
-
-async def test_what_stands_still_is_broken_off(tmp_path: Path) -> None:
-    limits = dataclasses.replace(LIMITS, stall_seconds=0.2, request_seconds=600)
-    data = b"abc"
-    async with (
-        running_node(settings(tmp_path, blobs=limits)) as node,
-        back_end(node) as api,
-        member(node.url, token("anna", "therapist")) as anna,
-    ):
-        upload = await anna.upload(await api.room("r"), data)
-        stream = Stream()
-        stream.send(data[:1])
-        stalled = await anna.patch(upload, 0, aiter(stream))
-        assert stalled.refusal == (408, "upload_interrupted")
-        assert stalled.json["temporary"]
-        offset = (await anna.head(upload)).offset
-        assert offset <= 1  # the byte came, unless the machine stood still itself
-        while (answer := await anna.patch(upload, offset, data[offset:])).status != 204:
-            assert answer.status in {408, 409}, answer.body  # on a machine that stands still
-            offset = (await anna.head(upload)).offset
