@@ -85,6 +85,13 @@ class Peer:
             assert data, "the server has closed the connection"
             self._rest += data
 
+    def messages(self) -> list[bytes]:
+        """What has come, whole messages only; waits until something does."""
+        data = self.socket.recv(1 << 16)
+        assert data, "the server has closed the connection"
+        self._rest += data
+        return list(self._messages())
+
     def settle(self) -> None:
         """Read what comes by itself after ``hello``, until nothing more does."""
         self._rest = b""
