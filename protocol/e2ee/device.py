@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from protocol.e2ee import account, circle, ratchet, receiving, sending, signing, state, stock
+from protocol.e2ee import account, circle, ratchet, receiving, sending, signing, state, stock, xwing
 from protocol.e2ee.asking import (
     Event,
     Inventory,
@@ -95,7 +95,9 @@ class Device:
         account.revoke(self._state, device, now_ms)
 
     def keep_archive(self, public: bytes | None, now_ms: int) -> None:
-        """From now on seal to this archive too, or no longer to one."""
+        """From now on seal to this archive too, or no longer to one. :exc:`Malformed` for what is no key."""
+        if public is not None:
+            xwing.check(public)
         account.keep_archive(self._state, public, now_ms)
 
     def adopt(self, account_seed: bytes | None, archive_seed: bytes | None) -> None:
@@ -218,7 +220,10 @@ class Device:
         """From now on seal what is written in a room to the organisation's archive too, or no longer.
 
         The app has the key from the platform it belongs to, and shows that there is an archive.
+        :exc:`Malformed` for what is no key.
         """
+        if public is not None:
+            xwing.check(public)
         room = self._room(name)
         if public != room.organisation:
             room.organisation, room.epoch = public, None

@@ -11,7 +11,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from protocol.e2ee import signing
+from protocol.e2ee import signing, xwing
 from protocol.e2ee.errors import IdentityChanged, ListForked, ListRolledBack, Malformed, WrongAccount
 from protocol.e2ee.kdf import digest
 from protocol.e2ee.structures import Bytes32, Number, Signature, Structure, pack, unpack
@@ -106,6 +106,15 @@ def verify_list(signed: SignedList, account: str) -> DeviceList:
     if names != sorted(set(names)) or (devices.number == 1 and devices.previous is not None):
         raise Malformed("the devices are not sorted, one is there twice, or the numbering is off")
     return devices
+
+
+def check_archive(devices: DeviceList) -> None:
+    """Whether something can be sealed to the archive that a list names. :exc:`Malformed` if not.
+
+    For those who send: a list with another archive still says which devices speak for its account.
+    """
+    if devices.archive is not None:
+        xwing.check(devices.archive)
 
 
 def advance(known: SignedList | None, shown: SignedList, account: str) -> DeviceList:

@@ -62,7 +62,7 @@ def make_prekey(
 
 
 def verify_prekey(signed: SignedPrekey, account: str, device: str, device_key: bytes) -> Prekey:
-    """The prekey inside, once ``device_key`` has signed it for this account and device.
+    """The prekey inside, once ``device_key`` has signed it for this account and device, and it is a key.
 
     Raises :exc:`ForgedSignature`, :exc:`Malformed` or :exc:`WrongPrekey`.
     """
@@ -70,6 +70,7 @@ def verify_prekey(signed: SignedPrekey, account: str, device: str, device_key: b
     prekey = unpack(Prekey, signed.body, MAX_PREKEY_BYTES)
     if (prekey.account, prekey.device) != (account, device):
         raise WrongPrekey()
+    xwing.check(prekey.public)
     return prekey
 
 

@@ -25,6 +25,7 @@ from protocol.e2ee.asking import (
     SendMessage,
     Suspicion,
 )
+from protocol.e2ee.devices import check_archive
 from protocol.e2ee.epochs import ARCHIVE, Before, EpochHeader, EpochKeys, Place, Recipient
 from protocol.e2ee.errors import E2eeError, NoPrekey
 from protocol.e2ee.kdf import digest
@@ -83,7 +84,9 @@ def take_lists(state: State, room: Room, told: Lists) -> list[Outcome]:
     room.halted = ""
     for account, signed in told.lists:
         try:
-            found[account] = (circle.learn(state, account, signed).number, signed.digest)
+            devices = circle.learn(state, account, signed)
+            found[account] = (devices.number, signed.digest)
+            check_archive(devices)
         except E2eeError as error:
             room.halted = error.name
             outcomes.append(Suspicion(account, error.name))

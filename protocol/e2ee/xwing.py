@@ -37,6 +37,7 @@ PublicKey: TypeAlias = Annotated[bytes, Meta(min_length=PUBLIC_BYTES, max_length
 Encapsulated: TypeAlias = Annotated[bytes, Meta(min_length=ENCAPSULATED_BYTES, max_length=ENCAPSULATED_BYTES)]
 
 _MLKEM_PUBLIC = 1184
+_ANY_X25519 = X25519PrivateKey.from_private_bytes(bytes(32))
 _SUITE = Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 
 
@@ -46,14 +47,23 @@ def public_key(seed: bytes) -> bytes:
     return mlkem.public_key().public_bytes_raw() + x25519.public_key().public_bytes_raw()
 
 
-def seal(public: bytes, info: bytes, plaintext: bytes) -> tuple[bytes, bytes]:
-    """Encapsulated key and ciphertext. :exc:`Malformed` when ``public`` is no public key."""
+def check(public: bytes) -> None:
+    """Whether something can be sealed to a public key: 60 us. :exc:`Malformed` when it is none.
+
+    Lists and prekeys are signed, which says nothing about the keys in them: coefficients of ML-KEM may be too
+    large (FIPS 203, 7.2), points of X25519 lie in a group that is too small (RFC 7748, 6.1).
+    """
     try:
-        key = MLKEM768X25519PublicKey(
-            MLKEM768PublicKey.from_public_bytes(public[:_MLKEM_PUBLIC]),
-            X25519PublicKey.from_public_bytes(public[_MLKEM_PUBLIC:]),
-        )
-        sealed = _SUITE.encrypt(plaintext, key, info)
+        _parsed(public)
+        _ANY_X25519.exchange(X25519PublicKey.from_public_bytes(public[_MLKEM_PUBLIC:]))
+    except ValueError:
+        raise Malformed("not an X-Wing public key") from None
+
+
+def seal(public: bytes, info: bytes, plaintext: bytes) -> tuple[bytes, bytes]:
+    """Encapsulated key and ciphertext. :exc:`Malformed` when ``public`` is none: see :func:`check`."""
+    try:
+        sealed = _SUITE.encrypt(plaintext, _parsed(public), info)
     except ValueError:
         raise Malformed("not an X-Wing public key") from None
     return sealed[:ENCAPSULATED_BYTES], sealed[ENCAPSULATED_BYTES:]
@@ -65,6 +75,13 @@ def unseal(seed: bytes, info: bytes, encapsulated: bytes, ciphertext: bytes) -> 
         return _SUITE.decrypt(encapsulated + ciphertext, MLKEM768X25519PrivateKey(*_halves(seed)), info)
     except (InvalidTag, ValueError):
         raise UnreadableSlot() from None
+
+
+def _parsed(public: bytes) -> MLKEM768X25519PublicKey:
+    return MLKEM768X25519PublicKey(
+        MLKEM768PublicKey.from_public_bytes(public[:_MLKEM_PUBLIC]),
+        X25519PublicKey.from_public_bytes(public[_MLKEM_PUBLIC:]),
+    )
 
 
 def _halves(seed: bytes) -> tuple[MLKEM768PrivateKey, X25519PrivateKey]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from protocol import errors
-from protocol.e2ee.devices import DeviceEntry, DeviceList, SignedList, verify_list
+from protocol.e2ee.devices import DeviceEntry, DeviceList, SignedList, check_archive, verify_list
 from protocol.e2ee.errors import E2eeError
 from protocol.e2ee.structures import pack, unpack
 from protocol.errors import ProtocolError
@@ -38,6 +38,7 @@ def next_list(
     """
     try:
         devices = verify_list(signed, account)
+        check_archive(devices)
     except E2eeError as error:
         raise ProtocolError(errors.LIST_INVALID, f"the list is {error.name}") from None
     if row is not None:

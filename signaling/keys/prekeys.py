@@ -24,7 +24,7 @@ def kept(body: bytes) -> SignedPrekey:
 
 
 def put_of(device: DeviceRow, request: KeysPrekeysPut, generation: int, max_held: int) -> PutPrekeys:
-    """The write that keeps a device's prekeys: 60 us for each of them. ``prekeys_invalid``."""
+    """The write that keeps a device's prekeys: 120 us for each of them. ``prekeys_invalid``."""
     one_time = [_verified(device, one, generation, last_resort=False) for one in request.one_time]
     if any(one.id >= following.id for one, following in itertools.pairwise(one_time)):
         raise ProtocolError(errors.PREKEYS_INVALID, "the ids do not go up")

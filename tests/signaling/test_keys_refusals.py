@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from config.settings import KeySettings
 from protocol.e2ee import epochs, messages, ratchet, signing
@@ -139,6 +140,8 @@ async def test_lists_that_are_forged_old_or_of_others(ben: Owner, ann: Owner) ->
     signature = signing.sign(ben.account_seed, "device-list", garbage)
     nothing = SignedList(good.account_key, garbage, signature)
     assert name(await ben.put_list(nothing)) == "list_invalid"
+    no_archive = replace(unpack(DeviceList, good.body), archive=b"\xff" * 1216)
+    assert name(await ben.put_list(make_list(ben.account_seed, no_archive))) == "list_invalid"
     other_key = make_list(secrets.token_bytes(32), unpack(DeviceList, good.body))
     assert name(await ben.put_list(other_key)) == "account_key_changed"
     assert name(await ben.put_list(good)) == "ok"
@@ -175,9 +178,11 @@ async def test_prekeys_that_are_forged_doubled_or_of_others(ben: Owner) -> None:
     assert name(await ben.put_prekeys(ben.prekey(1))) == "no_such_device"
     await ben.enrol(1, 2)
     good = ben.prekey(3)
+    no_key = good.body[:-1216] + b"\xff" * 1216
     bad = [
         SignedPrekey(good.body, bytes(64)),
         SignedPrekey(b"\x01", signing.sign(ben.seed, "prekey", b"\x01")),
+        SignedPrekey(no_key, signing.sign(ben.seed, "prekey", no_key)),
         ben.prekey(3, seed=secrets.token_bytes(32)),
         ben.prekey(3, account="ann"),
         ben.prekey(3, device="ben-2"),

@@ -12,11 +12,12 @@ from protocol.e2ee.asking import Event, Lists, MessageData, Missing, SetAside, S
 from protocol.e2ee.circle import read
 from protocol.e2ee.devices import DeviceEntry, SignedList, make_list, next_list
 from protocol.e2ee.epochs import EpochKeys, Place, Recipient
+from protocol.e2ee.errors import Malformed
 from protocol.e2ee.messages import Envelope
-from protocol.e2ee.prekeys import Prekey, make_prekey
+from protocol.e2ee.prekeys import Prekey, SignedPrekey, make_prekey
 from protocol.e2ee.structures import pack, unpack
 from tests.protocol.e2ee.app import ROOM, App, chance, let_in, meet, settle
-from tests.protocol.e2ee.server import Server
+from tests.protocol.e2ee.server import Log, Server
 from tests.vectors.values import drawn
 
 
@@ -504,6 +505,55 @@ def test_a_prekey_of_another_device(scene: Scene) -> None:
 def test_no_prekey(scene: Scene) -> None:
     _, ada, _ = scene
     assert claimed(ada, lambda server: server.memory.shelves.clear()) == ["no_prekey"]
+
+
+def no_key(name: str) -> bytes:
+    """1,216 bytes that nothing can be sealed to."""
+    good = xwing.public_key(drawn("server"))
+    return {"coefficients": b"\xff" * 1184 + good[1184:], "small group": good[:1184] + bytes(32)}[name]
+
+
+@pytest.mark.parametrize("name", ["coefficients", "small group"])
+def test_a_signed_prekey_that_is_no_key_stops_nothing_but_its_room(scene: Scene, name: str) -> None:
+    server, ada, ben = scene
+    cat = App.first(server, "cat", "c1")
+    server.memory.rooms["other"] = Log(members={"ada", "cat"})
+    settle([ada, cat])
+    body = pack(Prekey("ben", "b1", 1, 1, last_resort=False, public=no_key(name)))
+    bad = SignedPrekey(body, signing.sign(ben.device._state.seed, "prekey", body))
+    shelf = server.memory.shelves["ben", "b1"]
+    shelf.one_time = {1: bad}
+    ada.send(ROOM, "when there are others")
+    ada.send("other", "as ever")
+    while ada.ask():
+        pass
+    assert ada.told == [Suspicion("ben", "malformed")]
+    settle([cat])
+    assert texts(cat) == ["as ever"]
+    settle([ben])  # finds none of his prekeys there, and leaves new ones
+    settle([ada, ben])
+    assert texts(ben) == ["when there are others"]
+
+
+@pytest.mark.parametrize("name", ["coefficients", "small group"])
+def test_a_signed_archive_that_is_no_key(scene: Scene, name: str) -> None:
+    server, ada, ben = scene
+    current = server.current("ben")
+    seed = ben.device._state.account_seed
+    assert current is not None
+    assert seed is not None
+    server.memory.lists["ben"].append(
+        make_list(seed, next_list(current, "ben", current.devices, no_key(name), ben.now_ms))
+    )
+    ada.send(ROOM, "not to be sent")
+    while ada.ask():
+        pass
+    assert found(ada) == ["malformed"]
+    assert nothing_is_sent(ada)
+    with pytest.raises(Malformed):
+        ben.device.keep_archive(no_key(name), ben.now_ms)
+    with pytest.raises(Malformed):
+        ada.device.organisation(ROOM, no_key(name), ada.now_ms)
 
 
 def test_prekeys_swapped_on_the_shelf_are_noticed_by_their_owner(scene: Scene) -> None:
