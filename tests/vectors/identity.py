@@ -119,6 +119,10 @@ def _prekeys() -> Vector:
     }
 
 
+SPELLINGS = ["Gr\u00fc\u00dfe finden", "Gru\u0308\u00dfe finden", "Gr\u00fc\u00dfe \ufb01nden"]
+"""One passphrase, as different keyboards and systems give it: composed, decomposed, and with a ligature."""
+
+
 def _vault() -> Vector:
     secrets = vault.AccountSecrets(account_seed("ada"), archive_seed("ada"))
     salt, nonce, passphrase = (
@@ -136,5 +140,9 @@ def _vault() -> Vector:
         "blob": vault.lock(secrets, passphrase, "ada", salt=salt, nonce=nonce).hex(),
         "quick_blob": vault.lock(
             secrets, passphrase, "ada", salt=salt, nonce=nonce, passes=1, memory_kib=64
+        ).hex(),
+        "spellings": SPELLINGS,
+        "spelt_blob": vault.lock(
+            secrets, SPELLINGS[0], "ada", salt=salt, nonce=nonce, passes=1, memory_kib=64
         ).hex(),
     }

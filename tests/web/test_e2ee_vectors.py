@@ -111,6 +111,14 @@ async def test_the_vault(ours: Runtime, chromium_modules: Runtime) -> None:
         assert await ours.call("archive.unlock", raw(given["blob"]), *around) == seeds
 
 
+@pytest.mark.parametrize("spelling", range(3))
+async def test_the_vault_opens_however_its_passphrase_is_spelt(ours: Runtime, spelling: int) -> None:
+    given = vectors("identity")["vault"]
+    passphrase = given["spellings"][spelling]
+    secrets = await ours.call("archive.unlock", raw(given["spelt_blob"]), passphrase, given["account"])
+    assert secrets["accountSeed"] == raw(given["account_seed"])
+
+
 async def test_names_of_devices(ours: Runtime) -> None:
     given = vectors("identity")["device_name"]
     name = await ours.call("archive.openName", raw(given["account_seed"]), raw(given["sealed"]))

@@ -78,6 +78,13 @@ def test_the_vault_opens() -> None:
     assert secrets.account_seed.hex() == case["account_seed"]
 
 
+@pytest.mark.parametrize("spelling", range(3))
+def test_the_vault_opens_however_its_passphrase_is_spelt(spelling: int) -> None:
+    case = stored("identity.json")["vault"]
+    secrets = vault.unlock(bytes.fromhex(case["spelt_blob"]), case["spellings"][spelling], case["account"])
+    assert secrets.account_seed.hex() == case["account_seed"]
+
+
 def test_contents_survive() -> None:
     case = stored("contents.json")
     for each in case["contents"]:

@@ -81,7 +81,8 @@ function vaultParameters(iv, account) {
 
 async function vaultKey(passphrase, { passes, memoryKib, lanes, salt }, usage) {
   require(memoryKib >= 8 * lanes, "malformed", "less memory than Argon2id needs");
-  const raw = await argon2id(utf8(passphrase), salt, { passes, memoryKib, lanes, length: 32 });
+  const spelling = passphrase.normalize("NFKC"); // keyboards and systems write accents differently
+  const raw = await argon2id(utf8(spelling), salt, { passes, memoryKib, lanes, length: 32 });
   return crypto.subtle.importKey("raw", raw, "AES-GCM", false, [usage]);
 }
 
