@@ -68,10 +68,10 @@ async def test_an_upload_goes_on_after_a_sigkill(tmp_path: Path) -> None:
 
 async def test_whenever_it_is_killed_each_upload_is_whole_in_the_end(tmp_path: Path) -> None:
     """Killed while some uploads are being compared, renamed and entered."""
-    several = [os.urandom(KIB) for _ in range(60)]
+    several = [os.urandom(KIB) for _ in range(30)]
     async with server(tmp_path, **LIMITS) as one:
         await one.room("r")
-        for kill_at in (10, 30):
+        for kill_at in (5, 15):
             async with member(one.url, token("anna", "therapist")) as anna:
 
                 async def upload_all(anna: Member = anna) -> None:

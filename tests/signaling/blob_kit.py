@@ -100,7 +100,11 @@ class Member:
     async def insist(self, room: str, data: bytes, at_once: int = 256 * 1024) -> None:
         """Upload whatever is left of it, as a client does that knows nothing but what the server says."""
         for _ in range(1000):
-            begun = (await self.begin(room, data)).json
+            answer = await self.begin(room, data)
+            begun = answer.json
+            if answer.status >= 400:
+                assert begun["temporary"], begun
+                continue
             if begun["whole"]:
                 return
             offset = begun["offset"]

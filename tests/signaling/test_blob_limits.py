@@ -85,13 +85,13 @@ async def test_what_stands_still_is_broken_off(tmp_path: Path) -> None:
 
 async def test_who_does_not_read_is_not_waited_for(tmp_path: Path) -> None:
     limits = dataclasses.replace(LIMITS, max_bytes=64 * MIB, stall_seconds=0.2, transfers_per_account=2)
-    data = os.urandom(24 * MIB)  # more than the sockets on both sides hold
+    data = os.urandom(12 * MIB)  # more than the sockets on both sides hold
     async with (
         running_node(settings(tmp_path, blobs=limits)) as node,
         back_end(node) as api,
         member(node.url, token("anna", "therapist")) as anna,
     ):
-        await anna.insist(await api.room("r"), data)
+        await anna.insist(await api.room("r"), data, 512 * KIB)
         host, port = node.url.removeprefix("http://").split(":")
         with socket.socket() as silent:
             silent.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * KIB)
