@@ -51,6 +51,7 @@ class Reset(msgspec.Struct, frozen=True, gc=False):
     epoch: int
     lowest: int
     reason: ResetReason
+    expired: int = 0  # messages below `lowest` that were purged
 
 
 class Fetch(msgspec.Struct, frozen=True, gc=False):
@@ -272,7 +273,7 @@ class Delivery:
         room.alone = False
         if room.caught_up_at is not None:
             room.caught_up_at = log.head
-        return Reset(log.room, log.epoch, log.lowest, reason)
+        return Reset(log.room, log.epoch, log.lowest, reason, log.expired)
 
     def _pull(self, effects: list[Effect]) -> list[Effect]:
         """Ask for the next page, if a room waits for one and a page's worth of the window is free."""

@@ -18,6 +18,7 @@ class RoomHead(msgspec.Struct, frozen=True, gc=False):
     epoch: int  # goes up whenever the store was restored: the same offset may then mean another event
     head: int  # offset of the last event, 0 before the first
     lowest: int  # lowest offset still held, 1 until something is trimmed
+    expired: int = 0  # messages below it that were purged
 
 
 class Room(msgspec.Struct, frozen=True, gc=False):

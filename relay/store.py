@@ -17,6 +17,7 @@ from relay.keys import Keys
 from relay.push import Doorbells
 from relay.ratings import Ratings
 from relay.receipts import Receipts
+from relay.retention import RetentionRows
 from relay.rows import (
     Cursor,
     Deadline,
@@ -48,6 +49,7 @@ class Store(
     Documents,
     Keys,
     BlobRows,
+    RetentionRows,
     Protocol,
 ):
     """Durable state of one deployment.

@@ -12,6 +12,7 @@ from relay.inbox import NOTE, ClearFlag, EventKind
 from relay.keys import Claimed, ClaimPrekeys, KeysWrite, Sealing
 from relay.push import DoorbellWrite
 from relay.ratings import PutRating
+from relay.retention import RetentionWrite
 from relay.rows import IdempotencyRecord, Session
 from relay.scheduling import ScheduleWrite
 from relay.webhooks import WebhookWrite
@@ -211,6 +212,7 @@ Write = (
     | KeysWrite
     | BlobWrite
     | ClaimPrekeys
+    | RetentionWrite
 )
 
 

@@ -78,11 +78,11 @@ class Catalog:
         return epoch
 
     def open_epoch(self, state: RoomState, device_no: int, epoch: bytes) -> None:
-        """Begin another sender epoch of a device in a room."""
+        """Begin another sender epoch of a device in a room, with the event that comes next."""
         self._db.execute(
-            "INSERT INTO sender_epochs (room_no, device_no, epoch) VALUES (?, ?, ?) "
-            "ON CONFLICT DO UPDATE SET epoch = excluded.epoch",
-            (state.no, device_no, epoch),
+            "INSERT INTO sender_epochs (room_no, device_no, epoch, offset_no) VALUES (?, ?, ?, ?) "
+            "ON CONFLICT DO UPDATE SET epoch = excluded.epoch, offset_no = excluded.offset_no",
+            (state.no, device_no, epoch, state.head + 1),
         )
         state.epochs[device_no] = epoch
 

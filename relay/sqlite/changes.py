@@ -14,9 +14,22 @@ from relay.inbox import ClearFlag
 from relay.keys import KeysWrite
 from relay.push import DoorbellWrite
 from relay.ratings import PutRating
+from relay.retention import Purge
 from relay.rows import Session
 from relay.scheduling import ScheduleWrite
-from relay.sqlite import audit, blobs, documents, inbox, keys, push, ratings, scheduling, unreceived, webhooks
+from relay.sqlite import (
+    audit,
+    blobs,
+    documents,
+    inbox,
+    keys,
+    push,
+    ratings,
+    retention,
+    scheduling,
+    unreceived,
+    webhooks,
+)
 from relay.sqlite.catalog import Catalog
 from relay.webhooks import DeliveryWrite, SearchWrite
 from relay.writes import (
@@ -48,6 +61,7 @@ PartWrite = (
     | KeysWrite
     | BlobWrite
     | DoorbellWrite
+    | Purge
 )
 
 Change = (
@@ -105,6 +119,8 @@ def _apply_to_part(db: sqlite3.Connection, catalog: Catalog, epoch: int, change:
             return inbox.clear_flag(db, catalog, change)
         case PutDocument():
             return documents.put(db, change)
+        case Purge():
+            return retention.purge(db, catalog, epoch, change)
         case _ if isinstance(change, AuditWrite):
             return audit.apply(db, change)
         case _ if isinstance(change, ScheduleWrite):
@@ -211,11 +227,7 @@ def _trim(db: sqlite3.Connection, catalog: Catalog, change: Trim) -> Applied:
         raise BeyondHead("the log does not reach that far")
     if change.through <= state.trimmed:
         return Applied(changed=False)
-    db.execute("DELETE FROM events WHERE room_no = ? AND offset_no <= ?", (state.no, change.through))
-    db.execute("UPDATE rooms SET trimmed = ? WHERE no = ?", (change.through, state.no))
-    unreceived.step_back(db)
-    push.step_back(db)
-    state.trimmed = change.through
+    retention.drop_through(db, state, change.through)
     return Applied()
 
 

@@ -38,7 +38,7 @@ _UNREAD: Final = f"""
     AND ifnull(newest.device_no, 0) NOT IN (SELECT d.no FROM devices d WHERE d.account = :account)
 """  # noqa: S608 - constants
 _ROOMS: Final = f"""
-    SELECT r.no, r.id, m.role, {HEAD}, r.trimmed + 1,
+    SELECT r.no, r.id, m.role, {HEAD}, r.trimmed + 1, r.expired,
         CASE WHEN m.read_epoch = :epoch THEN m.read_offset ELSE 0 END, ({_UNREAD}),
         (SELECT e.offset_no {_WAITING}), (SELECT e.at_ms {_WAITING})
     FROM members m JOIN rooms r ON r.no = m.room_no
@@ -117,7 +117,7 @@ def inbox(
             InboxRoom(
                 room,
                 role,
-                RoomHead(room, epoch, head, lowest),
+                RoomHead(room, epoch, head, lowest, expired),
                 read,
                 unread,
                 Waiting(waits, since_ms) if waits is not None else None,
@@ -125,7 +125,7 @@ def inbox(
                 members[no],
                 upcoming.get(no, ()),
             )
-            for no, room, role, head, lowest, read, unread, waits, since_ms in found
+            for no, room, role, head, lowest, expired, read, unread, waits, since_ms in found
         ]
     )
 

@@ -17,6 +17,7 @@ _PRAGMAS: Final = (
     "PRAGMA foreign_keys = ON",
     "PRAGMA temp_store = MEMORY",  # sorting needs no disk, so reads go on when it is full
     "PRAGMA cache_size = -16384",  # KiB, per connection
+    "PRAGMA secure_delete = ON",  # what is deleted is overwritten with zeros
     "PRAGMA busy_timeout = 5000",  # ms; only checkpoints and recovery ever hold a reader up
 )
 _BUSY_SECONDS: Final = 5.0
@@ -96,6 +97,8 @@ def _open(path: Path, *, restored: bool) -> Opened:
         db = _connect(path)
         migrate(db)
         note = _line(db, guard.read(), restored=restored)
+        # What was dropped before a crash may stand in it still.
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         guard.write(note)
     except BaseException as error:
         if db is not None:
@@ -132,14 +135,15 @@ def _line(db: sqlite3.Connection, note: Note | None, *, restored: bool) -> Note:
     the time since the backup is left, and a store that was deleted and made anew is not taken for the old
     one.
     """
-    seq = int(db.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0])
-    row = db.execute("SELECT store_id, epoch, claims FROM line").fetchone()
+    (newest,) = db.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()
+    row = db.execute("SELECT store_id, epoch, claims, dropped FROM line").fetchone()
     earliest = max(int(time.time()), note.epoch + 1 if note is not None else 0)
     if row is None:
         store_id, epoch = secrets.token_bytes(16), earliest
         db.execute("INSERT INTO line (store_id, epoch) VALUES (?, ?)", (store_id, epoch))
-        return Note(store_id, epoch, seq, 0)
-    store_id, epoch, claims = row
+        return Note(store_id, epoch, 0, 0)
+    store_id, epoch, claims, dropped = row
+    seq = max(int(newest), dropped)
     if restored or note is None or _is_older(Note(store_id, epoch, seq, claims), note):
         epoch = max(epoch + 1, earliest)
         db.execute("UPDATE line SET epoch = ?", (epoch,))

@@ -115,11 +115,6 @@ def due(db: sqlite3.Connection, epoch: int, until_ms: int, limit: int) -> tuple[
         return tuple([_due(db, epoch, row) for row in rows])
 
 
-def step_back(db: sqlite3.Connection) -> None:
-    """After events were trimmed: numbers of the newest may be given again, and are examined then."""
-    db.execute("UPDATE line SET rung = min(rung, (SELECT coalesce(max(seq), 0) FROM events))")
-
-
 def _due(
     db: sqlite3.Connection,
     epoch: int,

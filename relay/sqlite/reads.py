@@ -28,8 +28,8 @@ from relay.rows import (
 )
 
 HEAD: Final = "max(r.trimmed, coalesce((SELECT max(offset_no) FROM events WHERE room_no = r.no), 0))"
-_ROOM: Final = f"SELECT r.id, r.body, r.created_ms, {HEAD}, r.trimmed + 1 FROM rooms r"  # noqa: S608 - constants
-_LOG: Final = f"SELECT r.no, r.id, {HEAD}, r.trimmed + 1 FROM rooms r"  # noqa: S608 - constants
+_ROOM: Final = f"SELECT r.id, r.body, r.created_ms, {HEAD}, r.trimmed + 1, r.expired FROM rooms r"  # noqa: S608 - constants
+_LOG: Final = f"SELECT r.no, r.id, {HEAD}, r.trimmed + 1, r.expired FROM rooms r"  # noqa: S608 - constants
 _SESSION: Final = (
     "SELECT s.id, r.id, s.starts_ms, s.ends_ms, s.state, s.version, s.body "
     "FROM sessions s JOIN rooms r ON r.no = s.room_no"
@@ -52,7 +52,7 @@ def heads(db: sqlite3.Connection, epoch: int, rooms: Collection[str]) -> dict[st
     """The heads of those rooms that exist."""
     names = msgspec.json.encode(list(rooms)).decode()
     rows = db.execute(f"{_LOG} WHERE r.id IN (SELECT value FROM json_each(?))", (names,))  # noqa: S608 - constants
-    return {name: RoomHead(name, epoch, head, lowest) for _, name, head, lowest in rows}
+    return {name: RoomHead(name, epoch, *log) for _, name, *log in rows}
 
 
 def members(db: sqlite3.Connection, room: str) -> tuple[Member, ...]:
@@ -70,7 +70,7 @@ def rooms_of(
 ) -> tuple[Membership, ...]:
     """The account's rooms behind an id."""
     rows = db.execute(
-        f"SELECT r.id, m.role, {HEAD}, r.trimmed + 1, "  # noqa: S608 - constants
+        f"SELECT r.id, m.role, {HEAD}, r.trimmed + 1, r.expired, "  # noqa: S608 - constants
         "CASE WHEN m.read_epoch = ? THEN m.read_offset ELSE 0 END "
         "FROM members m JOIN rooms r ON r.no = m.room_no "
         "WHERE m.account = ? AND r.id > ? ORDER BY r.id LIMIT ?",
@@ -78,8 +78,8 @@ def rooms_of(
     )
     return tuple(
         [
-            Membership(name, role, RoomHead(name, epoch, head, low), read)
-            for name, role, head, low, read in rows
+            Membership(name, role, RoomHead(name, epoch, *log), read)
+            for name, role, *log, read in rows
         ]
     )
 
@@ -90,7 +90,7 @@ def events(db: sqlite3.Connection, epoch: int, room: str, after: int, limit: int
         row = db.execute(f"{_LOG} WHERE r.id = ?", (room,)).fetchone()
         if row is None:
             raise NotFound("no such room, or not a member of it")
-        no, _, head, lowest = row
+        no, _, head, lowest, expired = row
         page: list[StoredEvent] = []
         if lowest <= after + 1 <= head:
             total = 0
@@ -106,7 +106,7 @@ def events(db: sqlite3.Connection, epoch: int, room: str, after: int, limit: int
                     if page and total > max_bytes:
                         break
                     page.append(event)
-    return Page(RoomHead(room, epoch, head, lowest), tuple(page))
+    return Page(RoomHead(room, epoch, head, lowest, expired), tuple(page))
 
 
 def sent(db: sqlite3.Connection, account: str, device: str, mid: bytes) -> SentEvent | None:
@@ -230,6 +230,6 @@ def snapshot(db: sqlite3.Connection) -> Iterator[None]:
         db.execute("ROLLBACK")
 
 
-def _room(row: tuple[str, bytes, int, int, int], epoch: int) -> Room:
-    name, body, created_ms, head, lowest = row
-    return Room(name, body, created_ms, RoomHead(name, epoch, head, lowest))
+def _room(row: tuple[str, bytes, int, int, int, int], epoch: int) -> Room:
+    name, body, created_ms, head, lowest, expired = row
+    return Room(name, body, created_ms, RoomHead(name, epoch, head, lowest, expired))

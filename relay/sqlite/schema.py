@@ -405,6 +405,11 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "ALTER TABLE line ADD COLUMN rung INTEGER NOT NULL DEFAULT 0",
         "UPDATE line SET rung = (SELECT coalesce(max(seq), 0) FROM events)",
     ),
+    (
+        "ALTER TABLE rooms ADD COLUMN expired INTEGER NOT NULL DEFAULT 0",  # messages that were purged
+        "ALTER TABLE line ADD COLUMN dropped INTEGER NOT NULL DEFAULT 0",  # the highest number dropped
+        "ALTER TABLE sender_epochs ADD COLUMN offset_no INTEGER NOT NULL DEFAULT 0",  # that opened it
+    ),
 )
 
 

@@ -17,6 +17,7 @@ from relay.keys import DeviceListRow, DeviceRow, Stock
 from relay.push import Doorbell, DueDoorbell, Unrung
 from relay.ratings import Rating, RatingCursor
 from relay.receipts import Receipt
+from relay.retention import Purgeable
 from relay.rows import (
     Cursor,
     Deadline,
@@ -43,6 +44,7 @@ from relay.sqlite import (
     ratings,
     reads,
     receipts,
+    retention,
     scheduling,
     unreceived,
     webhooks,
@@ -313,6 +315,9 @@ class SqliteStore:
 
     async def blob_totals(self) -> BlobTotals:
         return await self._read(blobs.blob_totals)
+
+    async def purgeable(self, room: str, *, before_ms: int, anyway_ms: int) -> Purgeable | None:
+        return await self._read(retention.purgeable, self._epoch, room, before_ms, anyway_ms)
 
     async def statistics(self) -> StoreStatistics:
         size = await self._read(reads.size_bytes)

@@ -57,11 +57,6 @@ def apply(db: sqlite3.Connection, catalog: Catalog, epoch: int, write: SearchWri
             assert_never(write)
 
 
-def step_back(db: sqlite3.Connection) -> None:
-    """After events were trimmed: numbers of the newest may be given again, and are examined then."""
-    db.execute("UPDATE line SET examined = min(examined, (SELECT coalesce(max(seq), 0) FROM events))")
-
-
 def unreceived(db: sqlite3.Connection, epoch: int, appended_before_ms: int, limit: int) -> Examined:
     """The next events to be examined, and who has not received them."""
     (after,) = db.execute("SELECT examined FROM line").fetchone()

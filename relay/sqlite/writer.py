@@ -15,10 +15,12 @@ from typing import Final
 from relay.errors import Outdated, StoreError, UnknownEpoch, Unstorable
 from relay.inbox import ANSWER, QUESTION
 from relay.keys import ClaimPrekeys, Sealing
+from relay.retention import Purge
 from relay.sqlite import changes, keys
 from relay.sqlite.catalog import Catalog, RoomState
 from relay.sqlite.guard import Note
 from relay.sqlite.opening import Opened, translated
+from relay.sqlite.retention import OPENING
 from relay.writes import Ack, Append, Appended, Applied, Outcome, Trim, Write
 
 Call = Sequence[Write]
@@ -64,6 +66,7 @@ class Writer:
         self._seq = opened.note.seq  # of the last event
         self._claims = opened.note.claims
         self._catalog: Final = Catalog(opened.db)
+        self._dropped = False  # whether events were, that the WAL may hold still
         self.appends = 0  # events written and committed
         # Of the batch under way:
         self._flushed = 0
@@ -149,14 +152,15 @@ class Writer:
             case _:
                 self._flush()  # the change may look at the log, or shorten it
                 outcome = changes.apply(self._db, self._catalog, self._epoch, write)
-                if isinstance(write, Trim):
-                    self._forget_trimmed()
+                if isinstance(write, Trim | Purge):
+                    self._forget_dropped()
                 return outcome
 
     def _append(self, write: Append) -> Appended:
         """Give the event its place. Raises what the write names before anything changed."""
         catalog = self._catalog
         device_no: int | None = None
+        kind: int = write.kind
         if write.sender is None or write.device is None or write.mid is None:
             state = catalog.room(write.room)
         else:
@@ -170,10 +174,10 @@ class Writer:
                 device_no = catalog.add_device(write.sender, write.device)
             if write.sealing is not None and write.sealing.opens and write.sealing.epoch is not None:
                 catalog.open_epoch(state, device_no, write.sealing.epoch)
+                kind = OPENING
             self._used[write.mid, device_no] = self._seq + 1
         self._seq += 1
         state.head += 1
-        kind = write.kind
         if kind == ANSWER:
             state.waits = 0
         elif kind == QUESTION and not state.waits:
@@ -241,10 +245,9 @@ class Writer:
                 {(mid, device): seq for mid, device, seq in self._db.execute(_LOOKUPS[size], some)}
             )
 
-    def _forget_trimmed(self) -> None:
-        """Mids of events that are gone may be used again, and the guard must not expect those events."""
-        events = self._db.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()
-        self._seq = int(events[0])
+    def _forget_dropped(self) -> None:
+        """Mids of events that are gone may be used again."""
+        self._dropped = True
         self._used = {
             key: seq
             for key, seq in self._used.items()
@@ -289,14 +292,16 @@ class Writer:
             _log.warning("store_guard_not_written", extra={"reason": error.strerror})
 
     def _bound_wal(self) -> None:
-        """Empty the WAL when it has grown past its limit.
+        """Empty the WAL when it has grown past its limit, or may hold what was dropped from the logs.
 
         SQLite begins it anew by itself after every few MiB, unless there is always some reader in it; then
-        this waits for those readers, which are short, while new ones read the main file.
+        this waits for those readers, which are short, while new ones read the main file. A batch in whose
+        time they were not short enough leaves it to the next.
         """
         try:
-            if self._wal.stat().st_size > self._max_wal_bytes:
-                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            if self._dropped or self._wal.stat().st_size > self._max_wal_bytes:
+                busy, _, _ = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                self._dropped = self._dropped and bool(busy)
         except (OSError, sqlite3.Error) as error:
             # The batch is durable all the same; the next one tries again.
             _log.warning("store_wal_not_emptied", extra={"reason": type(error).__name__})

@@ -1,0 +1,34 @@
+"""The endpoints about how long things are kept."""
+
+from __future__ import annotations
+
+from protocol import errors
+from signaling.http import retention
+from signaling.http.endpoint import AnyEndpoint, Endpoint
+from signaling.http.retention_schemas import RetentionItem, RetentionSpec
+
+RETENTION: tuple[AnyEndpoint, ...] = (
+    Endpoint(
+        method="GET",
+        path="/v1/rooms/{room}/retention",
+        name="getRetention",
+        summary="Show for how long a room keeps its messages.",
+        scope="rooms",
+        handle=retention.get_retention,
+        status=200,
+        result=RetentionItem,
+        errors=(errors.NO_SUCH_ROOM,),
+    ),
+    Endpoint(
+        method="POST",
+        path="/v1/rooms/{room}/retention",
+        name="setRetention",
+        summary="Say for how long a room keeps its messages, those that it has already included.",
+        scope="rooms",
+        handle=retention.set_retention,
+        body=RetentionSpec,
+        status=200,
+        result=RetentionItem,
+        errors=(errors.NO_SUCH_ROOM,),
+    ),
+)
