@@ -265,6 +265,20 @@ class BlobSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RetentionSettings:
+    """How long messages are kept in rooms that do not say so themselves."""
+
+    days: int = setting(
+        0, "Age from which messages may be purged; 0: they are kept for ever.", between=(0, 36_600)
+    )
+    wait_days: int = setting(
+        90,
+        "How much longer than that a message waits for devices that have not fetched it.",
+        between=(0, 3660),
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class TokenSettings:
     """Whose tokens are good."""
 
@@ -430,6 +444,7 @@ class Settings:
     replies: ReplySettings = field(default_factory=ReplySettings)
     keys: KeySettings = field(default_factory=KeySettings)
     blobs: BlobSettings = field(default_factory=BlobSettings)
+    retention: RetentionSettings = field(default_factory=RetentionSettings)
     tokens: TokenSettings = field(default_factory=TokenSettings)
     webhooks: WebhookSettings = field(default_factory=WebhookSettings)
     push: PushSettings = field(default_factory=PushSettings)

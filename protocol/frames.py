@@ -277,6 +277,8 @@ class Reset(Frame, frozen=True, tag="reset"):
     """The lowest offset that is still held; delivery goes on with it."""
     reason: Literal["epoch", "beyond_head", "purged"]
     """The epoch changed; the offset lies beyond the head; events after it were purged."""
+    expired: int = 0
+    """How many messages below ``lowest`` have expired, ever."""
 
 
 class Removed(Frame, frozen=True, tag="removed"):
@@ -343,6 +345,8 @@ class Room(Struct, frozen=True, tag_field="of", tag="room.get"):
     """The lowest offset still held; 0 when the log is empty."""
     members: tuple[Member, ...]
     """Everyone in it."""
+    expired: int = 0
+    """How many messages below ``lowest`` have expired, ever."""
 
 
 class History(Struct, frozen=True, tag_field="of", tag="room.history"):
@@ -356,6 +360,8 @@ class History(Struct, frozen=True, tag_field="of", tag="room.history"):
     """The lowest offset still held; 0 when the log is empty."""
     events: tuple[Event, ...]
     """Oldest first."""
+    expired: int = 0
+    """How many messages below ``lowest`` have expired, ever."""
 
 
 class Answer(Struct, frozen=True, tag_field="of", tag="media.offer"):

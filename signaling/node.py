@@ -58,6 +58,7 @@ from signaling.push.service import PushService
 from signaling.ratings.notices import notices_of
 from signaling.ratings.rating import Rating
 from signaling.ratings.service import Ratings
+from signaling.retention.service import Retention
 from signaling.rooms import Rooms
 from signaling.schedule.appointments import Appointments
 from signaling.schedule.feeds import Feeds
@@ -181,6 +182,7 @@ class Node:
             key_file(settings.push, settings.store.url),
             told=self.webhooks.tells("push.doorbell"),
         )
+        self.retention = Retention(self.store, self.rooms, self.timebase, settings.retention)
         dispatcher = Dispatcher(
             self.rooms,
             self.hub,
@@ -302,6 +304,7 @@ class Node:
             self.feeds,
             self.around,
             self.keys,
+            self.retention,
             self.usage,
             self.ratings,
             self.timebase,
@@ -376,6 +379,7 @@ class Node:
         """Drop what has been kept for long enough; done every hour."""
         await self.store.commit(ForgetIdempotency(self.timebase.now_ms() - KEPT_MS))
         await self.keys.forget()
+        await self.retention.purge()
         await self.webhooks.forget()
         await self.auditor.prune()
 

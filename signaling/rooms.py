@@ -211,6 +211,7 @@ class Rooms:
             log.head,
             _lowest(log),
             tuple(frames.Member(m.account, _role(m), m.account in online) for m in members),
+            log.expired,
         )
 
     async def history(self, account: str, room: str, after: int, limit: int) -> frames.History:
@@ -221,9 +222,8 @@ class Rooms:
         except StoreError as error:
             raise refusal(error) from error
         log = page.log
-        return frames.History(
-            log.epoch, log.head, _lowest(log), tuple(_event(room, log.epoch, e) for e in page.events)
-        )
+        events = tuple(_event(room, log.epoch, e) for e in page.events)
+        return frames.History(log.epoch, log.head, _lowest(log), events, log.expired)
 
     async def others(self, account: str, room: str) -> list[str]:
         """The accounts of the other members of a room. ``no_such_room`` if ``account`` is none itself."""

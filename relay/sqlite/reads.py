@@ -77,10 +77,7 @@ def rooms_of(
         (epoch, account, after, limit),
     )
     return tuple(
-        [
-            Membership(name, role, RoomHead(name, epoch, *log), read)
-            for name, role, *log, read in rows
-        ]
+        [Membership(name, role, RoomHead(name, epoch, *log), read) for name, role, *log, read in rows]
     )
 
 

@@ -59,7 +59,10 @@ def purgeable(
     """What may go from the beginning of a room's log."""
     with snapshot(db):
         row = db.execute("SELECT no, trimmed FROM rooms WHERE id = ?", (room,)).fetchone()
-        return _found(db, epoch, room, *row, before_ms, anyway_ms) if row is not None else None
+        if row is None:
+            return None
+        no, trimmed = row
+        return _found(db, epoch, room, no, trimmed, before_ms, anyway_ms)
 
 
 def purge(db: sqlite3.Connection, catalog: Catalog, epoch: int, write: Purge) -> Applied:

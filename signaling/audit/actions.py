@@ -20,6 +20,7 @@ from relay.documents import PutDocument
 from relay.keys import DropDevice, ListDevice, PutDeviceList, RequestDevice, ResetKeys, RestoreDevice
 from relay.push import DropDoorbell, PutDoorbell
 from relay.ratings import PutRating
+from relay.retention import Purge
 from relay.scheduling import CalendarFeed, DropCalendar, PutCalendar, PutSeries
 from relay.webhooks import DropDelivery, ReplayDelivery
 from relay.writes import Append, CreateRoom, Reinstate, Revoke, SetRoomBody, Trim, Write
@@ -29,6 +30,7 @@ from signaling.hours.service import HOURS
 from signaling.inbox.preferences import PREFERENCES
 from signaling.keys.vault import VAULT
 from signaling.ratings import rating as ratings
+from signaling.retention.service import RETENTION
 from signaling.sessions.commands import Happened, Unlogged
 from signaling.sessions.session import Session
 
@@ -57,6 +59,8 @@ ACTIONS: Mapping[str, str] = {
     "room.created": "A room was created.",
     "room.changed": "The settings of a room were changed.",
     "room.trimmed": "The beginning of a room's log was deleted.",
+    "room.purged": "So many messages of a room were deleted: their retention has passed.",
+    "retention.set": "Another time was set for which a room keeps its messages.",
     **{
         f"member.added.{role}": f"The subject became a member of the room, or from another role, as `{role}`."
         for role in get_args(Role)
@@ -119,6 +123,7 @@ _DOCUMENTS: Mapping[str, tuple[str, str]] = {
     PREFERENCES: ("preferences.set", "account"),
     WORDS: ("reply.worded", "room"),
     VAULT: ("vault.put", "account"),
+    RETENTION: ("retention.set", "room"),
 }
 """By the kind of a document: the action that writing it is, and what it belongs to."""
 
@@ -200,6 +205,11 @@ def _entries(  # noqa: C901 - one row for each kind of write
             yield entry_of(origin, "room.changed", "room", room, at_ms=at_ms, room=room)
         case Trim(room=room):
             yield entry_of(origin, "room.trimmed", "room", room, at_ms=at_ms, room=room)
+        case Purge(found):
+            count = found.messages
+            yield entry_of(
+                origin, "room.purged", "room", found.room, at_ms=at_ms, room=found.room, count=count
+            )
         case Revoke(account=account, device=device):
             yield _barred(origin, "revoked", account, device, at_ms)
         case Reinstate(account=account, device=device):

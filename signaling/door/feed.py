@@ -153,8 +153,8 @@ class Feed:
                     self._send_page(effect)
                 case delivery.CaughtUp(room, epoch, offset):
                     self._send(frames.CaughtUp(room, epoch, offset))
-                case delivery.Reset(room, epoch, lowest, reason):
-                    self._send(frames.Reset(room, epoch, lowest, reason))
+                case delivery.Reset(room, epoch, lowest, reason, expired):
+                    self._send(frames.Reset(room, epoch, lowest, reason, expired))
                 case delivery.Fetch():
                     self._fetch(effect)
                 case delivery.Persist(room, epoch, offset):

@@ -9,6 +9,7 @@ from signaling.http.audit_api import AUDIT
 from signaling.http.blobs_api import DELETION
 from signaling.http.endpoint import AnyEndpoint, Endpoint
 from signaling.http.keys_api import KEYS
+from signaling.http.retention_api import RETENTION
 from signaling.http.schedule_api import SCHEDULE
 from signaling.http.schedule_schemas import DayQuery
 from signaling.http.schemas import (
@@ -221,6 +222,7 @@ ENDPOINTS: tuple[AnyEndpoint, ...] = (
     *SCHEDULE,
     *AROUND,
     *KEYS,
+    *RETENTION,
     *AUDIT,
     *USAGE,
     *DELETION,

@@ -17,6 +17,7 @@ from signaling.caller import Caller
 from signaling.http.pagination import PageRequest
 from signaling.keys.service import KeysService
 from signaling.ratings.service import Ratings
+from signaling.retention.service import Retention
 from signaling.rooms import Rooms
 from signaling.schedule.feeds import Feeds
 from signaling.schedule.service import Schedule
@@ -82,6 +83,7 @@ class Services:
     feeds: Feeds
     around: Around
     keys: KeysService
+    retention: Retention
     usage: Usage
     ratings: Ratings
     timebase: Timebase

@@ -44,9 +44,7 @@ _DECODER = msgspec.msgpack.Decoder(RetentionTerms)
 class Retention:
     """The retention of rooms. Raises :exc:`relay.errors.StoreError`."""
 
-    def __init__(
-        self, store: Store, ledger: Ledger, timebase: Timebase, settings: RetentionSettings
-    ) -> None:
+    def __init__(self, store: Store, ledger: Ledger, timebase: Timebase, settings: RetentionSettings) -> None:
         self._store = store
         self._ledger = ledger
         self._timebase = timebase
