@@ -268,7 +268,7 @@ class BlobSettings:
 class RetentionSettings:
     """How long messages are kept in rooms that do not say so themselves."""
 
-    days: int = setting(
+    message_days: int = setting(
         0, "Age from which messages may be purged; 0: they are kept for ever.", between=(0, 36_600)
     )
     wait_days: int = setting(

@@ -25,7 +25,7 @@ SHELLS = frozenset(
         "relay/bus": "local",
         "relay/sqlite": (
             "audit blobs catalog changes documents group guard inbox keys opening push ratings reads "
-            "receipts schema scheduling store trail unreceived webhooks writer"
+            "receipts retention schema scheduling store trail unreceived webhooks writer"
         ),
         "rtc": "client datagrams worker",
         "signaling": "access around dispatch key_files key_sets node rooms timebase",
@@ -36,12 +36,13 @@ SHELLS = frozenset(
         "signaling/hours": "replies service",
         "signaling/inbox": "preferences receipts service teller",
         "signaling/http": "accounts application around audit blobs development downloading health keys "
-        "member_endpoint origins pages problems ratings rooms "
+        "member_endpoint origins pages problems ratings retention rooms "
         "runner schedule serving sessions usage webhooks",
         "signaling/keys": "devices directory service vault",
         "signaling/media": "cut pool service",
         "signaling/push": "calling keys ringer service",
         "signaling/ratings": "service",
+        "signaling/retention": "service",
         "signaling/schedule": "appointments feeds planning rights service",
         "signaling/sessions": "bookings changes clock service telling",
         "signaling/usage": "service",

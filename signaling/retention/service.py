@@ -58,7 +58,7 @@ class Retention:
     def days(self, terms: RetentionTerms | None) -> int:
         """For how many days messages are kept then; 0 for ever."""
         if terms is None or terms.days is None:
-            return self._settings.days
+            return self._settings.message_days
         return terms.days
 
     async def purge(self) -> None:

@@ -81,7 +81,7 @@ async def practice(folder: Path, *, days: int = 0, wait_days: int = 90) -> Async
     timebase = Timebase(lambda: BEGUN_NS, lambda: clock.now_ns)
     auditor = Auditor(AuditSettings(), store, f"sqlite:///{folder / 'rapport.db'}", timebase, "test")
     rooms = Rooms(store, LocalBus(), timebase, (auditor,))
-    retention = Retention(store, rooms, timebase, RetentionSettings(days=days, wait_days=wait_days))
+    retention = Retention(store, rooms, timebase, RetentionSettings(message_days=days, wait_days=wait_days))
     try:
         yield Practice(store, rooms, retention, timebase, clock)
     finally:

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any, get_args
 
-from relay import documents, inbox, keys, push, ratings, writes
+from relay import documents, inbox, keys, push, ratings, retention, writes
 from relay.audit_trail import AuditWrite, HoldAudit, ReleaseAudit
 from relay.blob_rows import BlobWrite
 from relay.scheduling import DropCalendar, PutCalendar, PutSeries, ScheduleWrite
@@ -24,6 +24,7 @@ RECORDED = {
     writes.Reinstate,
     documents.PutDocument,
     ratings.PutRating,
+    retention.Purge,
     PutSeries,
     PutCalendar,
     DropCalendar,

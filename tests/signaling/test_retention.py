@@ -93,7 +93,7 @@ async def test_more_rooms_than_a_page(tmp_path: Path) -> None:
 
 
 async def test_over_http(tmp_path: Path) -> None:
-    given = settings(tmp_path, retention=RetentionSettings(days=365))
+    given = settings(tmp_path, retention=RetentionSettings(message_days=365))
     async with running_node(given) as node, back_end(node) as api:
         await api.room("r")
         path = "/v1/rooms/r/retention"
