@@ -19,6 +19,7 @@ from protocol.error_table import kind as _kind
 from protocol.key_errors import *  # noqa: F403 - the rows of a part of the table
 from protocol.keys import Mismatch
 from protocol.push_errors import *  # noqa: F403 - likewise
+from protocol.retention_errors import *  # noqa: F403 - likewise
 
 
 class ProtocolError(Exception):

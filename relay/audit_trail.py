@@ -52,6 +52,8 @@ class AuditHold(msgspec.Struct, frozen=True, gc=False):
     kind: str
     id: str
     since_ms: int
+    account: str = ""  # who has placed it
+    reason: str = ""  # why
 
 
 class Grant(msgspec.Struct, frozen=True, gc=False):

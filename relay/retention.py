@@ -5,7 +5,7 @@ times are arguments.
 """
 
 from collections.abc import Collection
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -31,7 +31,24 @@ class Purge(msgspec.Struct, frozen=True, gc=False):
     anyway_ms: int
 
 
-RetentionWrite = Purge
+class DropRoom(msgspec.Struct, frozen=True, gc=False):
+    """Delete a room with everything in it. Its blobs expire at once, and its id is not used again.
+
+    `NotFound` without the room, `Conflict` if `Store.obstacle` names something for `before_ms`, or its
+    members are others. Outcome: `Applied`.
+    """
+
+    room: str
+    members: frozenset[str]
+    documents: tuple[str, ...]  # the kinds of those that stand under a room's id
+    before_ms: int
+    at_ms: int
+
+
+RetentionWrite = Purge | DropRoom
+
+Obstacle = Literal["hold", "messages", "sessions"]
+"""Why a room is not deleted."""
 
 
 class RetentionRows(Protocol):
@@ -47,6 +64,11 @@ class RetentionRows(Protocol):
         last one sealed in it: who reads the log later would need the first for the second. Whatever was
         stored before `anyway_ms` goes in any case. Nothing goes while there is a hold of the room, of one of
         its sessions or of one of its members.
+        """
+
+    async def obstacle(self, room: str, *, before_ms: int) -> Obstacle | None:
+        """What is against deleting a room: a hold as above, a message stored at an instant or later, a
+        session that ends then or later.
         """
 
 

@@ -16,9 +16,10 @@ from protocol.errors import ProtocolError
 from protocol.events import EventBody, MemberBody
 from protocol.fields import Role
 from relay.bus import Bus, EventNotice, InboxNotice, MembershipNotice, RevokedNotice
-from relay.errors import StoreError
+from relay.errors import Conflict, StoreError
 from relay.inbox import NOTE, EventKind
 from relay.keys import Sealing
+from relay.retention import DropRoom
 from relay.rows import Member, RoomHead, StoredEvent
 from relay.store import Store
 from relay.writes import (
@@ -192,6 +193,27 @@ class Rooms:
         await self._carry_out(leaving, self._member(room, account, _role(known), "removed"))
         return True
 
+    async def delete(self, room: str, documents: Sequence[str], before_ms: int) -> None:
+        """Delete a room with everything in it; its members are told that they are not in it any more.
+
+        ``no_such_room``, ``legal_hold``, and ``retention_stands`` if anything in it is from ``before_ms`` or
+        later.
+        """
+        try:
+            if await self._store.room(room) is None:
+                raise ProtocolError(errors.NO_SUCH_ROOM)
+            match await self._store.obstacle(room, before_ms=before_ms):
+                case "hold":
+                    raise ProtocolError(errors.LEGAL_HOLD)
+                case "messages" | "sessions" as young:
+                    raise ProtocolError(errors.RETENTION_STANDS, f"the room has younger {young}")
+            members = frozenset(one.account for one in await self._store.members(room))
+            await self.commit(DropRoom(room, members, tuple(documents), before_ms, self._timebase.now_ms()))
+        except Conflict:  # somebody came, spoke or placed a hold this very moment
+            raise ProtocolError(errors.RETENTION_STANDS, "the room was changed meanwhile") from None
+        except StoreError as error:
+            raise refusal(error) from error
+
     async def read_up_to(self, account: str, room: str, offset: int) -> int:
         """Note how far an account has read; the epoch that is in. ``no_such_room``, ``beyond_head``."""
         epoch = self._store.epoch
@@ -253,6 +275,9 @@ class Rooms:
                 self._bus.publish([account], MembershipNotice(room, account, role))
             case RemoveMember(room, account), Applied(changed=True):
                 self._bus.publish([account], MembershipNotice(room, account, None))
+            case DropRoom(room, members), Applied():
+                for account in members:
+                    self._bus.publish([account], MembershipNotice(room, account, None))
             case MarkRead(account, room), Applied(changed=True):
                 self._bus.publish([account], InboxNotice(room))
             case Revoke(account, device), Applied():

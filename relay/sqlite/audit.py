@@ -63,8 +63,9 @@ def apply(db: sqlite3.Connection, write: AuditWrite) -> Applied:
             return _prune(db, anchor)
         case HoldAudit(hold):
             done = db.execute(
-                "INSERT INTO audit_holds (kind, id, since_ms) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-                (hold.kind, hold.id, hold.since_ms),
+                "INSERT INTO audit_holds (kind, id, since_ms, account, reason) VALUES (?, ?, ?, ?, ?) "
+                "ON CONFLICT DO NOTHING",
+                msgspec.structs.astuple(hold),
             )
             return Applied(changed=done.rowcount > 0)
         case ReleaseAudit(kind, name):
@@ -138,7 +139,8 @@ def anchor(db: sqlite3.Connection) -> AuditAnchor | None:
 def holds(db: sqlite3.Connection, after: tuple[str, str], limit: int) -> tuple[AuditHold, ...]:
     """Holds by kind and id."""
     rows = db.execute(
-        "SELECT kind, id, since_ms FROM audit_holds WHERE (kind, id) > (?, ?) ORDER BY kind, id LIMIT ?",
+        "SELECT kind, id, since_ms, account, reason FROM audit_holds WHERE (kind, id) > (?, ?) "
+        "ORDER BY kind, id LIMIT ?",
         (*after, limit),
     )
     return tuple([AuditHold(*row) for row in rows])

@@ -119,7 +119,8 @@ class Catalog:
         row = self._db.execute(
             "SELECT r.no, r.trimmed, last.offset_no, last.waits FROM rooms r LEFT JOIN events last "
             "ON last.room_no = r.no AND last.offset_no = "
-            "(SELECT max(offset_no) FROM events WHERE room_no = r.no) WHERE r.id = ?",
+            "(SELECT max(offset_no) FROM events WHERE room_no = r.no) "
+            "WHERE r.id = ? AND r.deleted_ms IS NULL",
             (room,),
         ).fetchone()
         if row is None:

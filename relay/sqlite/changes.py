@@ -14,7 +14,7 @@ from relay.inbox import ClearFlag
 from relay.keys import KeysWrite
 from relay.push import DoorbellWrite
 from relay.ratings import PutRating
-from relay.retention import Purge
+from relay.retention import DropRoom, Purge, RetentionWrite
 from relay.rows import Session
 from relay.scheduling import ScheduleWrite
 from relay.sqlite import (
@@ -61,7 +61,7 @@ PartWrite = (
     | KeysWrite
     | BlobWrite
     | DoorbellWrite
-    | Purge
+    | RetentionWrite
 )
 
 Change = (
@@ -121,6 +121,8 @@ def _apply_to_part(db: sqlite3.Connection, catalog: Catalog, epoch: int, change:
             return documents.put(db, change)
         case Purge():
             return retention.purge(db, catalog, epoch, change)
+        case DropRoom():
+            return retention.drop_room(db, catalog, change)
         case _ if isinstance(change, AuditWrite):
             return audit.apply(db, change)
         case _ if isinstance(change, ScheduleWrite):
@@ -188,7 +190,9 @@ def _create_room(db: sqlite3.Connection, change: CreateRoom) -> Applied:
 
 
 def _set_room_body(db: sqlite3.Connection, change: SetRoomBody) -> Applied:
-    done = db.execute("UPDATE rooms SET body = ? WHERE id = ?", (change.body, change.room))
+    done = db.execute(
+        "UPDATE rooms SET body = ? WHERE id = ? AND deleted_ms IS NULL", (change.body, change.room)
+    )
     if not done.rowcount:
         raise NotFound("no such room")
     return Applied()

@@ -38,20 +38,23 @@ _SESSION: Final = (
 
 def room(db: sqlite3.Connection, epoch: int, room: str) -> Room | None:
     """One room."""
-    row = db.execute(f"{_ROOM} WHERE r.id = ?", (room,)).fetchone()
+    row = db.execute(f"{_ROOM} WHERE r.id = ? AND r.deleted_ms IS NULL", (room,)).fetchone()
     return _room(row, epoch) if row is not None else None
 
 
 def rooms(db: sqlite3.Connection, epoch: int, after: str, limit: int) -> tuple[Room, ...]:
     """Rooms behind an id."""
-    rows = db.execute(f"{_ROOM} WHERE r.id > ? ORDER BY r.id LIMIT ?", (after, limit))
+    rows = db.execute(
+        f"{_ROOM} WHERE r.id > ? AND r.deleted_ms IS NULL ORDER BY r.id LIMIT ?", (after, limit)
+    )
     return tuple([_room(row, epoch) for row in rows])
 
 
 def heads(db: sqlite3.Connection, epoch: int, rooms: Collection[str]) -> dict[str, RoomHead]:
     """The heads of those rooms that exist."""
     names = msgspec.json.encode(list(rooms)).decode()
-    rows = db.execute(f"{_LOG} WHERE r.id IN (SELECT value FROM json_each(?))", (names,))  # noqa: S608 - constants
+    those = "r.id IN (SELECT value FROM json_each(?)) AND r.deleted_ms IS NULL"
+    rows = db.execute(f"{_LOG} WHERE {those}", (names,))
     return {name: RoomHead(name, epoch, *log) for _, name, *log in rows}
 
 
@@ -84,7 +87,7 @@ def rooms_of(
 def events(db: sqlite3.Connection, epoch: int, room: str, after: int, limit: int, max_bytes: int) -> Page:
     """A page of a log. Rows are read one by one, so that no more bodies are loaded than the page may have."""
     with snapshot(db):
-        row = db.execute(f"{_LOG} WHERE r.id = ?", (room,)).fetchone()
+        row = db.execute(f"{_LOG} WHERE r.id = ? AND r.deleted_ms IS NULL", (room,)).fetchone()
         if row is None:
             raise NotFound("no such room, or not a member of it")
         no, _, head, lowest, expired = row

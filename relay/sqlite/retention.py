@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from relay.errors import Conflict
-from relay.retention import Purge, Purgeable, uncut
+from relay.retention import DropRoom, Obstacle, Purge, Purgeable, uncut
 from relay.sqlite.catalog import Catalog, RoomState
 from relay.sqlite.reads import snapshot
 from relay.writes import Applied
@@ -58,7 +58,9 @@ def purgeable(
 ) -> Purgeable | None:
     """What may go from the beginning of a room's log."""
     with snapshot(db):
-        row = db.execute("SELECT no, trimmed FROM rooms WHERE id = ?", (room,)).fetchone()
+        row = db.execute(
+            "SELECT no, trimmed FROM rooms WHERE id = ? AND deleted_ms IS NULL", (room,)
+        ).fetchone()
         if row is None:
             return None
         no, trimmed = row
@@ -93,9 +95,50 @@ def drop_through(db: sqlite3.Connection, state: RoomState, through: int) -> None
     state.trimmed = through
 
 
+def obstacle(db: sqlite3.Connection, room: str, before_ms: int) -> Obstacle | None:
+    """What is against deleting a room."""
+    with snapshot(db):
+        row = db.execute("SELECT no FROM rooms WHERE id = ? AND deleted_ms IS NULL", (room,)).fetchone()
+        return _obstacle(db, row[0], before_ms) if row is not None else None
+
+
+def drop_room(db: sqlite3.Connection, catalog: Catalog, write: DropRoom) -> Applied:
+    """Delete a room in the transaction under way. Raises what the write names."""
+    state = catalog.room(write.room)
+    if state.audience != write.members or _obstacle(db, state.no, write.before_ms) is not None:
+        raise Conflict("the room cannot be deleted as it is now")
+    drop_through(db, state, state.head)
+    for table in ("deadlines", "ratings", "guests"):
+        db.execute(
+            f"DELETE FROM {table} WHERE session IN (SELECT id FROM sessions WHERE room_no = ?)",  # noqa: S608
+            (state.no,),
+        )
+    for table in ("sessions", "series", "cursors", "sender_epochs", "members"):
+        db.execute(f"DELETE FROM {table} WHERE room_no = ?", (state.no,))  # noqa: S608 - names of tables
+    db.executemany(
+        "DELETE FROM documents WHERE kind = ? AND id = ?", [(kind, write.room) for kind in write.documents]
+    )
+    db.execute(
+        "UPDATE blobs SET expires_ms = min(expires_ms, ?2) WHERE room_no = ?1", (state.no, write.at_ms)
+    )
+    db.execute("UPDATE rooms SET body = x'', deleted_ms = ? WHERE no = ?", (write.at_ms, state.no))
+    catalog.forget_room(write.room)
+    return Applied()
+
+
 def is_held(db: sqlite3.Connection, room_no: int) -> bool:
     """Whether a legal hold keeps what is in a room."""
     return db.execute(_HOLD, {"room": room_no}).fetchone() is not None
+
+
+def _obstacle(db: sqlite3.Connection, no: int, before_ms: int) -> Obstacle | None:
+    if is_held(db, no):
+        return "hold"
+    young = "SELECT 1 FROM events WHERE room_no = ? AND kind > 0 AND at_ms >= ? LIMIT 1"
+    if db.execute(young, (no, before_ms)).fetchone() is not None:
+        return "messages"
+    late = "SELECT 1 FROM sessions WHERE room_no = ? AND ends_ms >= ? LIMIT 1"
+    return "sessions" if db.execute(late, (no, before_ms)).fetchone() is not None else None
 
 
 def _found(

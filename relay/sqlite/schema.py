@@ -410,6 +410,11 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "ALTER TABLE line ADD COLUMN dropped INTEGER NOT NULL DEFAULT 0",  # the highest number dropped
         "ALTER TABLE sender_epochs ADD COLUMN offset_no INTEGER NOT NULL DEFAULT 0",  # that opened it
     ),
+    (
+        "ALTER TABLE rooms ADD COLUMN deleted_ms INTEGER",  # nothing but its id is left of it since then
+        "ALTER TABLE audit_holds ADD COLUMN account TEXT NOT NULL DEFAULT ''",  # who has placed it
+        "ALTER TABLE audit_holds ADD COLUMN reason TEXT NOT NULL DEFAULT ''",
+    ),
 )
 
 

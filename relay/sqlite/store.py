@@ -17,7 +17,7 @@ from relay.keys import DeviceListRow, DeviceRow, Stock
 from relay.push import Doorbell, DueDoorbell, Unrung
 from relay.ratings import Rating, RatingCursor
 from relay.receipts import Receipt
-from relay.retention import Purgeable
+from relay.retention import Obstacle, Purgeable
 from relay.rows import (
     Cursor,
     Deadline,
@@ -318,6 +318,9 @@ class SqliteStore:
 
     async def purgeable(self, room: str, *, before_ms: int, anyway_ms: int) -> Purgeable | None:
         return await self._read(retention.purgeable, self._epoch, room, before_ms, anyway_ms)
+
+    async def obstacle(self, room: str, *, before_ms: int) -> Obstacle | None:
+        return await self._read(retention.obstacle, room, before_ms)
 
     async def statistics(self) -> StoreStatistics:
         size = await self._read(reads.size_bytes)

@@ -15,7 +15,7 @@ from typing import Final
 from relay.errors import Outdated, StoreError, UnknownEpoch, Unstorable
 from relay.inbox import ANSWER, QUESTION
 from relay.keys import ClaimPrekeys, Sealing
-from relay.retention import Purge
+from relay.retention import DropRoom, Purge
 from relay.sqlite import changes, keys
 from relay.sqlite.catalog import Catalog, RoomState
 from relay.sqlite.guard import Note
@@ -152,7 +152,7 @@ class Writer:
             case _:
                 self._flush()  # the change may look at the log, or shorten it
                 outcome = changes.apply(self._db, self._catalog, self._epoch, write)
-                if isinstance(write, Trim | Purge):
+                if isinstance(write, Trim | Purge | DropRoom):
                     self._forget_dropped()
                 return outcome
 

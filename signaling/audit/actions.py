@@ -20,7 +20,7 @@ from relay.documents import PutDocument
 from relay.keys import DropDevice, ListDevice, PutDeviceList, RequestDevice, ResetKeys, RestoreDevice
 from relay.push import DropDoorbell, PutDoorbell
 from relay.ratings import PutRating
-from relay.retention import Purge
+from relay.retention import DropRoom, Purge, RetentionWrite
 from relay.scheduling import CalendarFeed, DropCalendar, PutCalendar, PutSeries
 from relay.webhooks import DropDelivery, ReplayDelivery
 from relay.writes import Append, CreateRoom, Reinstate, Revoke, SetRoomBody, Trim, Write
@@ -59,6 +59,7 @@ ACTIONS: Mapping[str, str] = {
     "room.created": "A room was created.",
     "room.changed": "The settings of a room were changed.",
     "room.trimmed": "The beginning of a room's log was deleted.",
+    "room.deleted": "A room was deleted with everything in it, and its id is not used again.",
     "room.purged": "So many messages of a room were deleted: their retention has passed.",
     "retention.set": "Another time was set for which a room keeps its messages.",
     **{
@@ -104,7 +105,7 @@ ACTIONS: Mapping[str, str] = {
     "webhook.replayed": "A delivery to a webhook is to be made once more.",
     "webhook.dropped": "A delivery to a webhook was deleted.",
     "session.rated": "A participant has rated a session; what they say of it is not here.",
-    "hold.placed": "A legal hold: entries about the object are not pruned.",
+    "hold.placed": "A legal hold, for the reason given: what the object is about is not purged or pruned.",
     "hold.released": "The end of a legal hold.",
     "break_glass.opened": "The actor opened the scope that is the object, with the reason given.",
     "break_glass.ended": "The access of the subject to the scope has run out.",
@@ -205,11 +206,8 @@ def _entries(  # noqa: C901 - one row for each kind of write
             yield entry_of(origin, "room.changed", "room", room, at_ms=at_ms, room=room)
         case Trim(room=room):
             yield entry_of(origin, "room.trimmed", "room", room, at_ms=at_ms, room=room)
-        case Purge(found):
-            count = found.messages
-            yield entry_of(
-                origin, "room.purged", "room", found.room, at_ms=at_ms, room=found.room, count=count
-            )
+        case Purge() | DropRoom():
+            yield _deleted(origin, write, at_ms)
         case Revoke(account=account, device=device):
             yield _barred(origin, "revoked", account, device, at_ms)
         case Reinstate(account=account, device=device):
@@ -259,7 +257,7 @@ def _entries(  # noqa: C901 - one row for each kind of write
                 subject=rating.account,
             )
         case HoldAudit(hold):
-            yield _held(origin, "hold.placed", hold.kind, hold.id, at_ms)
+            yield _held(origin, "hold.placed", hold.kind, hold.id, at_ms, hold.reason)
         case ReleaseAudit(kind, name):
             yield _held(origin, "hold.released", kind, name, at_ms)
         case _:
@@ -284,14 +282,24 @@ def _of_event(room: str, body: bytes, origin: Origin, at_ms: int) -> Iterator[Au
             return
 
 
+def _deleted(origin: Origin, write: RetentionWrite, at_ms: int) -> AuditEntry:
+    match write:
+        case Purge(found):
+            action, room, count = "room.purged", found.room, found.messages
+        case DropRoom(room=room):
+            action, count = "room.deleted", 1
+    return entry_of(origin, action, "room", room, at_ms=at_ms, room=room, count=count)
+
+
 def _barred(origin: Origin, what: str, account: str, device: str | None, at_ms: int) -> AuditEntry:
     if device is None:
         return entry_of(origin, f"account.{what}", "account", account, at_ms=at_ms)
     return entry_of(origin, f"device.{what}", "device", device, at_ms=at_ms, subject=account)
 
 
-def _held(origin: Origin, action: str, kind: str, name: str, at_ms: int) -> AuditEntry:
-    return entry_of(origin, action, kind, name, at_ms=at_ms, room=name if kind == "room" else "")
+def _held(origin: Origin, action: str, kind: str, name: str, at_ms: int, reason: str = "") -> AuditEntry:
+    room = name if kind == "room" else ""
+    return entry_of(origin, action, kind, name, at_ms=at_ms, room=room, reason=reason)
 
 
 def page() -> str:

@@ -82,15 +82,16 @@ async def list_holds(services: Services, call: Call[None]) -> Reply:
     found = await services.store.audit_holds(after=after, limit=call.page.limit + 1)
     shown = found[: call.page.limit]
     following = cursor_of(shown[-1].kind, shown[-1].id) if len(found) > len(shown) else None
-    return Reply(200, Page(tuple(HoldItem(one.kind, one.id, one.since_ms) for one in shown), following))
+    return Reply(200, Page(tuple(map(_hold_item, shown)), following))
 
 
 async def place_hold(services: Services, call: Call[HoldSpec]) -> Reply:
     """Keep the entries about something."""
     call.caller.check_unbound()
-    hold = AuditHold(call.body.kind, call.body.id, services.timebase.now_ms())
+    asked, by = call.body, origin.current()
+    hold = AuditHold(asked.kind, asked.id, services.timebase.now_ms(), by.actor, asked.reason)
     address = f"/v1/audit/holds/{hold.kind}/{hold.id}"
-    reply = Reply(201, HoldItem(hold.kind, hold.id, hold.since_ms), address)
+    reply = Reply(201, _hold_item(hold), address)
     await services.rooms.commit(HoldAudit(hold), *call.keep(reply))
     return reply
 
@@ -121,6 +122,10 @@ async def break_glass(services: Services, call: Call[BreakGlassSpec]) -> Reply:
     await services.rooms.commit(PutGrant(grant), AppendAudit(entry), *told, *call.keep(reply))
     _log.warning("break_glass_opened", scope=grant.scope, minutes=asked.minutes)
     return reply
+
+
+def _hold_item(hold: AuditHold) -> HoldItem:
+    return HoldItem(hold.kind, hold.id, hold.since_ms, hold.account, hold.reason)
 
 
 def _item(record: AuditRecord) -> AuditItem:

@@ -53,7 +53,7 @@ class AuditItem(Body, frozen=True):
     outcome: str
     """`ok`, or the name of the error."""
     reason: str
-    """The reason given, for break-glass access."""
+    """The reason given, for break-glass access and legal holds."""
     count: int
     """How many equal ones it stands for, the first at `at_ms`."""
     digest: str
@@ -82,10 +82,12 @@ class HoldSpec(Body, frozen=True):
     """What kind of object."""
     id: Id
     """Which: a room with everything in it, an account with everything by and about it, or a session."""
+    reason: Annotated[str, Meta(max_length=500)] = ""
+    """Why; kept with the hold and in the audit trail. No names and nothing of what somebody has said."""
 
 
 class HoldItem(Body, frozen=True):
-    """A legal hold: entries about the object are not pruned."""
+    """A legal hold: what the object is about is not purged or pruned."""
 
     kind: str
     """What kind of object."""
@@ -93,6 +95,10 @@ class HoldItem(Body, frozen=True):
     """Which."""
     since_ms: Milliseconds
     """Since when."""
+    account: str = ""
+    """Who has placed it."""
+    reason: str = ""
+    """Why."""
 
 
 class BreakGlassSpec(Body, frozen=True):

@@ -26,6 +26,13 @@ async def set_retention(services: Services, call: Call[RetentionSpec]) -> Reply:
     return reply
 
 
+async def delete_room(services: Services, call: Call[None]) -> Reply:
+    """Delete a room, if everything in it is past its retention."""
+    room = await _room(services, call)
+    await services.retention.delete(room.room)
+    return Reply(204)
+
+
 async def _room(services: Services, call: Call[RetentionSpec] | Call[None]) -> Room:
     name = call.path["room"]
     call.caller.check_room(name)

@@ -9,6 +9,17 @@ from signaling.http.retention_schemas import RetentionItem, RetentionSpec
 
 RETENTION: tuple[AnyEndpoint, ...] = (
     Endpoint(
+        method="DELETE",
+        path="/v1/rooms/{room}",
+        name="deleteRoom",
+        summary="Delete a room with everything in it, once all of it is past its retention; for good.",
+        scope="rooms",
+        handle=retention.delete_room,
+        status=204,
+        result=None,
+        errors=(errors.NO_SUCH_ROOM, errors.LEGAL_HOLD, errors.RETENTION_STANDS),
+    ),
+    Endpoint(
         method="GET",
         path="/v1/rooms/{room}/retention",
         name="getRetention",

@@ -14,7 +14,8 @@ from relay.errors import Conflict, NotFound
 from relay.retention import Purge
 from relay.rows import Room
 from relay.store import Store
-from signaling.sessions.ports import Ledger
+from signaling.hours.replies import WORDS
+from signaling.rooms import Rooms
 from signaling.timebase import Timebase
 
 RETENTION = "retention"
@@ -44,9 +45,9 @@ _DECODER = msgspec.msgpack.Decoder(RetentionTerms)
 class Retention:
     """The retention of rooms. Raises :exc:`relay.errors.StoreError`."""
 
-    def __init__(self, store: Store, ledger: Ledger, timebase: Timebase, settings: RetentionSettings) -> None:
+    def __init__(self, store: Store, rooms: Rooms, timebase: Timebase, settings: RetentionSettings) -> None:
         self._store = store
-        self._ledger = ledger
+        self._rooms = rooms
         self._timebase = timebase
         self._settings = settings
 
@@ -60,6 +61,12 @@ class Retention:
         if terms is None or terms.days is None:
             return self._settings.message_days
         return terms.days
+
+    async def delete(self, room: str) -> None:
+        """Delete a room that has nothing younger than its retention. As :meth:`Rooms.delete`."""
+        days = self.days((await self.of([room])).get(room))
+        before_ms = self._timebase.now_ms() - days * DAY_MS if days else 0
+        await self._rooms.delete(room, (RETENTION, WORDS), before_ms)
 
     async def purge(self) -> None:
         """Drop what is past its time, in all rooms. One that cannot be purged now is next time."""
@@ -80,7 +87,7 @@ class Retention:
             return
         blobs = ExpireBlobs(room.room, found.last_ms - UPLOAD_MS, now_ms)
         try:
-            await self._ledger.commit(Purge(found, before_ms, anyway_ms), blobs)
+            await self._rooms.commit(Purge(found, before_ms, anyway_ms), blobs)
         except (Conflict, NotFound):
             return  # a hold was placed meanwhile, a device listed, or the room deleted
         _log.info("messages_purged", messages=found.messages)

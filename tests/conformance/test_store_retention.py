@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from relay.audit_trail import AuditHold, HoldAudit, ReleaseAudit
+from relay.documents import PutDocument
 from relay.errors import Conflict, NotFound, UnknownEpoch
 from relay.inbox import MESSAGE, ClearFlag
 from relay.keys import ListDevice, Prekey, PutDeviceList, PutPrekeys, RequestDevice, Sealing
-from relay.retention import Purge, Purgeable, uncut
+from relay.ratings import PutRating, Rating
+from relay.retention import DropRoom, Purge, Purgeable, uncut
 from relay.rows import RoomHead, Session, reset_reason
 from relay.sqlite import SqliteStore
 from relay.store import Store
@@ -24,6 +26,7 @@ from relay.writes import (
     Reinstate,
     RemoveMember,
     Revoke,
+    SetDeadline,
 )
 
 ANYWAY = 0
@@ -231,3 +234,57 @@ def test_a_piece_takes_in_a_span_or_leaves_it_out() -> None:
     assert uncut(5, [(5, 6)]) == 4
     assert uncut(5, [(3, 4), (4, 6)]) == 2
     assert uncut(9, [(1, 4), (4, 6), (6, 10)]) == 0
+
+
+# --- Whole rooms
+
+BOTH = frozenset({"ann", "ben"})
+
+
+async def test_a_room_is_dropped_with_everything_in_it(store: Store) -> None:
+    await say(store, 1, 2)
+    await store.commit(
+        PutSession(Session("s", "r", 1, 20, "ended", 1, b""), None),
+        SetDeadline("s", "end", 20, 1),
+        PutRating(Rating("s", "ann", "clinical", b"", 25)),
+        PutDocument("words", "r", b"x"),
+        PutDocument("hours", "r", b"x"),
+        CreateRoom("q", b"", 1),
+    )
+    assert await store.obstacle("r", before_ms=20) == "messages"
+    await purge(store)
+    assert await store.obstacle("r", before_ms=20) == "sessions"
+    assert await store.obstacle("r", before_ms=21) is None
+    assert await store.obstacle("x", before_ms=21) is None
+    write = DropRoom("r", BOTH, ("words",), 21, 99)
+    assert await store.commit(write) == (Applied(),)
+    assert await store.room("r") is None
+    assert [one.room for one in await store.rooms(limit=9)] == ["q"]
+    assert await store.heads(["r"]) == {}
+    assert (await store.members("r"), await store.rooms_of("ann", limit=9)) == ((), ())
+    assert (await store.session("s"), await store.sessions_of("r", limit=9)) == (None, ())
+    assert await store.deadlines(due_before_ms=1_000, limit=9) == ()
+    assert await store.ratings("clinical", from_ms=0, until_ms=99, limit=9) == ()
+    assert (await store.documents("words", ["r"]), len(await store.documents("hours", ["r"]))) == ({}, 1)
+    for refused in (store.events("r", after=0, limit=1, max_bytes=9), store.commit(message(3))):
+        with pytest.raises(NotFound):
+            await refused
+    with pytest.raises(NotFound):
+        await store.commit(write)
+    with pytest.raises(Conflict):
+        await store.commit(CreateRoom("r", b"", 1))
+
+
+async def test_a_room_is_not_dropped_while_something_is_against_it(store: Store) -> None:
+    await say(store, 1)
+    write = DropRoom("r", BOTH, (), 11, 99)
+    await store.commit(HoldAudit(AuditHold("account", "ben", 5, "backend", "inquiry 7")))
+    (hold,) = await store.audit_holds(limit=9)
+    assert (hold.account, hold.reason) == ("backend", "inquiry 7")
+    assert await store.obstacle("r", before_ms=11) == "hold"
+    for wrong in (write, DropRoom("r", frozenset({"ann"}), (), 11, 99), DropRoom("r", BOTH, (), 10, 99)):
+        with pytest.raises(Conflict):
+            await store.commit(wrong)
+        if wrong is write:
+            await store.commit(ReleaseAudit("account", "ben"))
+    await store.commit(write)

@@ -25,6 +25,7 @@ RECORDED = {
     documents.PutDocument,
     ratings.PutRating,
     retention.Purge,
+    retention.DropRoom,
     PutSeries,
     PutCalendar,
     DropCalendar,

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from config import DEVELOPMENT_KEY
 from config.settings import RetentionSettings
-from relay.audit_trail import AuditHold, HoldAudit, ReleaseAudit
+from protocol.errors import ProtocolError
+from relay.audit_trail import AuditFilter, AuditHold, HoldAudit, ReleaseAudit
 from signaling.retention.service import RetentionTerms, kept
 from tests.signaling.door_client import door_client
 from tests.signaling.nodes import back_end, running_node, settings, token
@@ -131,3 +135,45 @@ async def test_devices_are_told_how_many_have_expired(tmp_path: Path) -> None:
         seen = await ben.request("room.get", room="r")
         page = await ben.request("room.history", room="r", after=3)
         assert [(one["lowest"], one["expired"]) for one in (seen["result"], page["result"])] == [(4, 1)] * 2
+
+
+async def test_a_room_is_deleted_once_all_of_it_is_past_its_retention(tmp_path: Path) -> None:
+    async with practice(tmp_path) as there:
+        await room(there)
+        with pytest.raises(ProtocolError, match="younger messages"):
+            await there.retention.delete("r")
+        await there.rooms.commit(kept("r", RetentionTerms(30)))
+        there.pass_days(29)
+        with pytest.raises(ProtocolError, match="younger messages"):
+            await there.retention.delete("r")
+        there.pass_days(2)
+        await there.retention.delete("r")
+        assert await there.store.room("r") is None
+        assert await there.recorded("room.deleted") == [("room.deleted", "r", 1)]
+        assert await there.store.documents("retention", ["r"]) == {}
+
+
+async def test_a_deleted_room_over_http(tmp_path: Path) -> None:
+    scope = "rooms audit holds"
+    async with (
+        running_node(settings(tmp_path)) as node,
+        back_end(node, token(scope=scope)) as api,
+        door_client(f"{node.url.replace('http', 'ws')}/v1/connect") as ben,
+    ):
+        await api.room("r")
+        await ben.hello(token("ben", "client"))
+        await ben.op("caught_up")
+        answer = await api.post("/v1/audit/holds", {"kind": "room", "id": "r", "reason": "inquiry 7"})
+        assert (answer.status, answer.json["reason"]) == (201, "inquiry 7")
+        (hold,) = (await api.get("/v1/audit/holds")).json["items"]
+        assert (hold["account"], hold["reason"]) == (f"backend@{DEVELOPMENT_KEY}", "inquiry 7")
+        assert (await api.ask("DELETE", "/v1/rooms/r")).refusal == (409, "legal_hold")
+        placed = await node.store.audit(after=0, limit=99, matching=AuditFilter(action="hold.placed"))
+        assert [one.entry.reason for one in placed] == ["inquiry 7"]
+        assert (await api.ask("DELETE", "/v1/audit/holds/room/r")).status == 204
+        assert (await api.ask("DELETE", "/v1/rooms/r")).status == 204
+        assert (await ben.op("removed"))["room"] == "r"
+        for method in ("DELETE", "GET"):
+            assert (await api.ask(method, "/v1/rooms/r")).refusal == (404, "no_such_room")
+        assert (await api.post("/v1/rooms", {"room": "r"})).refusal == (409, "already_exists")
+        assert (await api.get("/v1/rooms")).json["items"] == []
