@@ -283,12 +283,10 @@ def _of_event(room: str, body: bytes, origin: Origin, at_ms: int) -> Iterator[Au
 
 
 def _deleted(origin: Origin, write: RetentionWrite, at_ms: int) -> AuditEntry:
-    match write:
-        case Purge(found):
-            action, room, count = "room.purged", found.room, found.messages
-        case DropRoom(room=room):
-            action, count = "room.deleted", 1
-    return entry_of(origin, action, "room", room, at_ms=at_ms, room=room, count=count)
+    if isinstance(write, DropRoom):
+        return entry_of(origin, "room.deleted", "room", write.room, at_ms=at_ms, room=write.room)
+    room, count = write.found.room, write.found.messages
+    return entry_of(origin, "room.purged", "room", room, at_ms=at_ms, room=room, count=count)
 
 
 def _barred(origin: Origin, what: str, account: str, device: str | None, at_ms: int) -> AuditEntry:
