@@ -3,7 +3,7 @@
 It says ``hello`` with its positions, hands the app every event of every room once and in order, acknowledges
 it afterwards, answers pings, comes back with jitter after a cut, and sends again what was not answered.
 Messages are made once, with a ``mid``, so that sending them again cannot double them. What is in a message is
-the app's business.
+the app's business: :mod:`loadtest.sealed_chat` makes and reads those that are encrypted.
 """
 
 from __future__ import annotations
@@ -42,6 +42,9 @@ class App(Protocol):
 
     def on_event(self, event: Map) -> None:
         """The next event of a room. When this returns, the event counts as persisted and is acknowledged."""
+
+    def on_log(self, frame: Map) -> None:
+        """Where a room's log stands: ``caught_up`` with what there was, or ``reset`` to begin anew."""
 
     def on_signal(self, signal: Map) -> None:
         """Something short-lived."""
@@ -319,6 +322,9 @@ class Client:
             case "reset":
                 self.tally.resets += 1
                 self.logs.reset(frame["room"], frame["epoch"], frame["lowest"])
+                self._app.on_log(frame)
+            case "caught_up":
+                self._app.on_log(frame)
             case "removed":
                 self.logs.removed(frame["room"])
             case "goodbye":
@@ -341,4 +347,10 @@ class Client:
 
 def _refusal(frame: Map) -> Refused:
     retry_after_ms = frame.get("retry_after_ms")
-    return Refused(frame["code"], frame["name"], temporary=frame["temporary"], retry_after_ms=retry_after_ms)
+    return Refused(
+        frame["code"],
+        frame["name"],
+        temporary=frame["temporary"],
+        retry_after_ms=retry_after_ms,
+        mismatch=frame.get("mismatch"),
+    )

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import tempfile
 import time
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Final, TextIO
 
 import aiohttp
@@ -35,6 +38,7 @@ REPLY: Final = "Better than the last one."
 MEANWHILE: Final = ("Your connection seems to be gone.", "Take your time.", "I am still here.")
 AWAY: Final = "Can you still hear me?"
 FAREWELL: Final = "Welcome back. I have your message."
+TEXTS: Final = (GREETING, REPLY, *MEANWHILE, AWAY, FAREWELL)
 
 
 async def show(out: TextIO) -> int:
@@ -44,7 +48,9 @@ async def show(out: TextIO) -> int:
     facts = Facts()
     seen = {THERAPIST: Seen(), CLIENT: Seen()}
     try:
-        await _hold(transcript, facts, seen)
+        with tempfile.TemporaryDirectory(prefix="rapport-demo-") as folder:
+            room = await _hold(transcript, facts, seen, Path(folder))
+            _search(transcript, facts, room, Path(folder))
     except LoadTestError as error:
         facts.stopped_by = error.name
         transcript.line("demo", f"stops here: {error}")
@@ -54,18 +60,35 @@ async def show(out: TextIO) -> int:
     return 0 if verdict["result"] == "ok" else 1
 
 
-async def _hold(transcript: Transcript, facts: Facts, seen: dict[str, Seen]) -> None:
+async def _hold(transcript: Transcript, facts: Facts, seen: dict[str, Seen], folder: Path) -> str:
+    """The session, with the server's store in a folder: the id of the room."""
+    settings = SETTINGS | {"RAPPORT_STORE_URL": f"sqlite:///{folder / 'rapport.db'}"}
     transcript.line("demo", "starts a private server …")
-    async with private_server(SETTINGS) as target, aiohttp.ClientSession() as http:
+    async with private_server(settings) as target, aiohttp.ClientSession() as http:
         transcript.line("server", f"is ready at {target.url}")
         therapist = Peer(target, THERAPIST, "therapist", "video")
         client = Peer(target, CLIENT, "client", "video")
         try:
-            await Story(transcript, facts, BackEnd(target, http), therapist, client).tell()
+            room = await Story(transcript, facts, BackEnd(target, http), therapist, client).tell()
         finally:
             await asyncio.gather(therapist.close(), client.close())
             seen |= {peer.account: _seen(peer) for peer in (therapist, client)}
         transcript.line("demo", "stops the server")
+    return room
+
+
+def _search(transcript: Transcript, facts: Facts, room: str, folder: Path) -> None:
+    """Look in what the server leaves behind for what was written, and for what has to be there."""
+    left = [file.read_bytes() for file in folder.rglob("*") if file.is_file()]
+    facts.searched = _holds(left, room)
+    facts.readable = sum(_holds(left, text) for text in TEXTS)
+    megabytes = sum(map(len, left)) / 1e6
+    found = f"finds {facts.readable} of the {len(TEXTS)} messages readable in it"
+    transcript.line("demo", f"searches the server's database, {megabytes:.1f} MB, and {found}")
+
+
+def _holds(files: Iterable[bytes], text: str) -> bool:
+    return any(text.encode() in file for file in files)
 
 
 class Story:
@@ -81,8 +104,11 @@ class Story:
         self._client = client
         self._peers = (therapist, client)
 
-    async def tell(self) -> None:
-        """From the creation of the session to its end. Raises :exc:`LoadTestError` at what goes wrong."""
+    async def tell(self) -> str:
+        """From the creation of the session to its end: the id of the room.
+
+        Raises :exc:`LoadTestError` at what goes wrong.
+        """
         room = await self._back_end.create_room({THERAPIST: "therapist", CLIENT: "client"})
         created = time.monotonic()
         session = await self._back_end.create_session(room, "video", SESSION_SECONDS, waiting_room="everyone")
@@ -92,6 +118,7 @@ class Story:
         await self._chat()
         await self._cut_off()
         await self._end(session, created + SESSION_SECONDS)
+        return room
 
     async def _meet(self, room: str, session: str) -> None:
         seconds = await self._client.join(room, session)
@@ -121,6 +148,7 @@ class Story:
         await peer.until(lambda: peer.meter.pictures >= count, MEDIA_SECONDS, "pictures")
 
     async def _chat(self) -> None:
+        self._line("demo", "what they write is encrypted on their devices, and only there it is read")
         await self._write(self._therapist, GREETING)
         await self._read(self._client, GREETING)
         await asyncio.sleep(THINKING_SECONDS)
@@ -132,7 +160,7 @@ class Story:
         self._client.client.cut(AWAY_SECONDS)
         self._line(CLIENT, "is cut off: the connection drops without a goodbye")
         # What the client writes now waits with it; what the therapist writes waits on the server.
-        await asyncio.gather(self._client.say(AWAY.encode()), self._while_away())
+        await asyncio.gather(self._client.say(AWAY), self._while_away())
         for text in MEANWHILE:
             await self._read(self._client, text)
         await self._read(self._therapist, AWAY)
@@ -171,11 +199,11 @@ class Story:
         self._line("back end", f"finds the session {self._facts.state}")
 
     async def _write(self, peer: Peer, text: str) -> None:
-        await peer.say(text.encode())
+        await peer.say(text)
         self._line(peer.account, f"writes: “{text}”")
 
     async def _read(self, peer: Peer, text: str) -> None:
-        await peer.until(lambda: peer.heard(text.encode()), WAIT_SECONDS, "message")
+        await peer.until(lambda: peer.heard(text), WAIT_SECONDS, "message")
         self._line(peer.account, f"reads:  “{text}”")
 
 
@@ -195,6 +223,7 @@ def _seen(peer: Peer) -> Seen:
         sent=tuple(peer.sent),
         messages=tuple((message.sender, message.mid) for message in peer.messages),
         doubled=peer.doubled,
+        undecryptable=peer.chat.undecryptable,
         live="live" in peer.changes,
         reason=peer.reason,
         connections=tally.connections,

@@ -12,6 +12,8 @@ LoadTestError              base; ``name`` is stable and is what reports count by
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class LoadTestError(Exception):
     """Base of all errors here."""
@@ -23,13 +25,20 @@ class Refused(LoadTestError):
     """The server answered with an error, whose ``name`` and ``code`` stand in its table of errors."""
 
     def __init__(
-        self, code: int, name: str, *, temporary: bool = False, retry_after_ms: int | None = None
+        self,
+        code: int,
+        name: str,
+        *,
+        temporary: bool = False,
+        retry_after_ms: int | None = None,
+        mismatch: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(f"refused: {name} ({code})")
         self.code = code
         self.name = name
         self.temporary = temporary
         self.retry_after_ms = retry_after_ms
+        self.mismatch = mismatch
 
 
 class Closed(LoadTestError):

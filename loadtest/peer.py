@@ -17,12 +17,18 @@ from typing import Final
 from loadtest.call import Call, Meter, Modality
 from loadtest.client import Client, Pace
 from loadtest.errors import Disconnected, LoadTestError, Refused, TimedOut
+from loadtest.sealed_chat import SealedChat
 from loadtest.target import Target
 from loadtest.wire import Map, check
+from protocol.e2ee.asking import Opened
+from protocol.e2ee.contents import Text
 from protocol.fields import Role
 
-QUESTION: Final = b"?"
-ANSWER: Final = b"!"
+QUESTION: Final = "?"
+ANSWER: Final = "!"
+ENROLMENT_SECONDS: Final = 20.0
+STORED_SECONDS: Final = 10.0
+"""From writing a message to its being durable, reconnecting included."""
 OFFER_AGAIN_SECONDS: Final = 0.5
 """The pause after a temporary refusal of an offer that names no time itself."""
 LOOK_AGAIN_SECONDS: Final = 0.1
@@ -30,11 +36,11 @@ LOOK_AGAIN_SECONDS: Final = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A chat message as it arrived."""
+    """A chat message as it was opened."""
 
     mid: bytes
     sender: str
-    data: bytes
+    text: str
 
 
 class Peer:
@@ -63,8 +69,10 @@ class Peer:
         """It is in the session, and not in its waiting room."""
         self.knocks: list[str] = []
         """The accounts that a therapist has seen waiting, in the order of their coming."""
+        device = f"{account}-1"
+        self.chat = SealedChat(account, device, self._message, self._fail)
         self.client = Client(
-            target.connect, f"{account}-1", lambda: target.participant_token(account, role), self, pace=pace
+            target.connect, device, lambda: target.participant_token(account, role), self, pace=pace
         )
         self._room = ""
         self._session = ""
@@ -79,15 +87,19 @@ class Peer:
         self._knocked = asyncio.Event()
         self._trouble: LoadTestError | None = None
         # As many as the other side has waiting for an answer, which is one at a time.
-        self._questions: asyncio.Queue[bytes] = asyncio.Queue()
+        self._questions: asyncio.Queue[str] = asyncio.Queue()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def join(self, room: str, session: str) -> float:
-        """Connect and join; media follows by itself, once inside. Seconds from the beginning to the reply."""
+        """Connect, join, and meanwhile enrol the device; media follows by itself, once inside.
+
+        Seconds from the beginning to the reply to ``session.join``.
+        """
         started = time.monotonic()
         # Before the first event can come: what the log told before would be missing from `changes`.
         self._room, self._session = room, session
         await self.client.connect()
+        self._tasks.append(asyncio.create_task(self.chat.serve(self.client)))
         view = await self.client.join(session)
         self.joined_at = time.monotonic()
         if not self._knocked.is_set():  # a signal behind the reply can be read before it, and is newer
@@ -96,23 +108,23 @@ class Peer:
             self._come_in()
         for work in (self._exchange_media(), self._answer_questions(), self._let_in()):
             self._tasks.append(asyncio.create_task(work))
+        await self.until(lambda: self.chat.enrolled, ENROLMENT_SECONDS, "enrolment")
         return self.joined_at - started
 
-    async def say(self, data: bytes) -> None:
-        """Send a chat message; returns when it is durable."""
-        mid, _ = await self.client.send_message(self._room, data, self._session)
-        self.sent.append(mid.bytes)
+    async def say(self, text: str) -> None:
+        """Send a chat message, sealed; returns when it is durable."""
+        self.sent.append(await self.chat.say(self._room, text, self._session, STORED_SECONDS))
 
     async def ask(self, number: int, seconds: float) -> float:
         """Send a question and wait for the other side's answer: the round trip in seconds."""
         started = time.monotonic()
-        await self.say(QUESTION + b"%d" % number)
-        await self.until(lambda: self.heard(ANSWER + b"%d" % number), seconds, "chat_answer")
+        await self.say(f"{QUESTION}{number}")
+        await self.until(lambda: self.heard(f"{ANSWER}{number}"), seconds, "chat_answer")
         return time.monotonic() - started
 
-    def heard(self, data: bytes) -> bool:
+    def heard(self, text: str) -> bool:
         """Whether the other side has said this."""
-        return any(message.data == data and message.sender != self.account for message in self.messages)
+        return any(message.text == text and message.sender != self.account for message in self.messages)
 
     async def admitted(self, seconds: float) -> None:
         """Wait until a therapist has let it in."""
@@ -184,6 +196,7 @@ class Peer:
 
     def on_welcome(self, welcome: Map) -> None:
         """Connected; the media may have changed in the meantime."""
+        self.chat.on_welcome(welcome)
         if self.inside:
             self._media_wanted.set()
         if self._waiting:
@@ -192,13 +205,15 @@ class Peer:
     def on_event(self, event: Map) -> None:
         """The next event of the room."""
         body = event["body"]
-        match body.get("kind"):
-            case "message":
-                self._message(event.get("sender", ""), body)
-            case "session" if body.get("session") == self._session:
-                self.changes.append(body.get("change", ""))
-                self.reason = body.get("reason", self.reason)
+        if body.get("kind") == "session" and body.get("session") == self._session:
+            self.changes.append(body.get("change", ""))
+            self.reason = body.get("reason", self.reason)
+        self.chat.on_event(event)
         self._news.set()
+
+    def on_log(self, frame: Map) -> None:
+        """Where a room's log stands."""
+        self.chat.on_log(frame)
 
     def on_signal(self, signal: Map) -> None:
         """Something short-lived: of interest are the waiting room, and that the media changed."""
@@ -231,16 +246,16 @@ class Peer:
         if waiting:
             self._knocked.set()
 
-    def _message(self, sender: str, body: Map) -> None:
-        check(body, {"mid": bytes, "data": bytes}, "message")
-        message = Message(body["mid"], sender, body["data"])
+    def _message(self, opened: Opened) -> None:
+        text = opened.content.text if isinstance(opened.content, Text) else ""
+        message = Message(opened.mid, opened.account, text)
         if message.mid in self._mids:
             self.doubled += 1
             return
         self._mids.add(message.mid)
         self.messages.append(message)
-        if message.data.startswith(QUESTION) and sender != self.account:
-            self._questions.put_nowait(message.data)
+        if text.startswith(QUESTION) and message.sender != self.account:
+            self._questions.put_nowait(text)
 
     # --- What it does by itself -----------------------------------------------------------------------
 

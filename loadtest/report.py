@@ -43,6 +43,10 @@ class Outcome:
     """From sending a chat message to receiving the other side's answer to it: two durable messages."""
     packets_received: int = 0
     packets_lost: int = 0
+    messages_opened: int = 0
+    """Sealed messages that a participant has opened; each has two readers, its sender among them."""
+    undecryptable: int = 0
+    """Sealed events that a participant could not open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,8 @@ class Report:
     chat_round_trip: Spread
     packets_received: int
     packets_lost: int
+    messages_opened: int
+    undecryptable: int
     wall_seconds: float
 
     @property
@@ -101,6 +107,8 @@ def summarize(plan: Plan, outcomes: Sequence[Outcome], wall_seconds: float) -> R
         chat_round_trip=spread(time for one in outcomes for time in one.round_trips),
         packets_received=sum(one.packets_received for one in outcomes),
         packets_lost=sum(one.packets_lost for one in outcomes),
+        messages_opened=sum(one.messages_opened for one in outcomes),
+        undecryptable=sum(one.undecryptable for one in outcomes),
         wall_seconds=round(wall_seconds, 3),
     )
 
@@ -137,6 +145,7 @@ def table(report: Report) -> str:
         "",
         f"Packets           received {report.packets_received:,}, lost {report.packets_lost:,}"
         f"  ({report.lost_percent:.2f} %)",
+        f"Sealed messages   opened {report.messages_opened:,}, undecryptable {report.undecryptable:,}",
     ]
     if report.reasons:
         lines += ["", "Failed because of"]

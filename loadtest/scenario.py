@@ -79,6 +79,8 @@ class Scenario:
             round_trips=tuple(self._round_trips),
             packets_received=sum(one.packets_received for one in meters),
             packets_lost=sum(one.packets_lost for one in meters),
+            messages_opened=sum(len(peer.messages) for peer in self._peers),
+            undecryptable=sum(peer.chat.undecryptable for peer in self._peers),
         )
 
     @property
@@ -118,6 +120,7 @@ def _flawless(peer: Peer) -> None:
         ("log_reset", tally.resets),
         ("event_repeated", tally.repeated),
         ("message_doubled", peer.doubled),
+        ("undecryptable", peer.chat.undecryptable),
         ("cut_off", tally.cuts),
     ):
         if count:

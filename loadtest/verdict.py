@@ -25,6 +25,10 @@ class Facts:
     """How many messages of the therapist were stored while the client was cut off."""
     media_went_on: bool = False
     """Each side saw and heard the other while the client was cut off."""
+    searched: bool = False
+    """What the server's store leaves behind was searched, and has what it has to have."""
+    readable: int = 0
+    """How many of the messages stand readable in it."""
     state: str = ""
     """The session's state in the end, as the back end is told."""
     stopped_by: str | None = None
@@ -45,6 +49,8 @@ class Seen:
     messages: tuple[tuple[str, bytes], ...] = ()
     """Sender and id of all chat messages, in the order in which they were handed over."""
     doubled: int = 0
+    undecryptable: int = 0
+    """Messages that could not be opened."""
     live: bool = False
     reason: str | None = None
     connections: int = 0
@@ -68,6 +74,7 @@ def _checks(facts: Facts, seen: Mapping[str, Seen]) -> Iterator[tuple[str, bool]
         yield f"{who}_has_messages_of_{other}", any(sender == other for sender, _ in has.messages)
         yield f"{who}_has_every_message", bool(ids) and set(ids) == sent
         yield f"{who}_has_no_message_twice", not has.doubled and len(set(ids)) == len(ids)
+        yield f"{who}_can_open_every_message", not has.undecryptable
         yield f"{who}_has_nothing_irregular", not has.irregular
         yield f"{who}_sees_the_session_live", has.live
         yield f"{who}_is_told_that_time_is_up", has.reason == "completed"
@@ -76,6 +83,8 @@ def _checks(facts: Facts, seen: Mapping[str, Seen]) -> Iterator[tuple[str, bool]
     yield "client_resumes", seen[CLIENT].connections == 2
     yield "messages_while_the_client_is_away", facts.meanwhile > 0
     yield "media_goes_on_meanwhile", facts.media_went_on
+    yield "database_was_searched", facts.searched
+    yield "database_has_no_readable_message", not facts.readable
     yield "back_end_sees_the_session_ended", facts.state == "ended"
 
 
@@ -88,6 +97,7 @@ def judge(facts: Facts, seen: Mapping[str, Seen]) -> dict[str, Any]:
         "stopped_by": facts.stopped_by,
         "messages": sum(len(one.sent) for one in seen.values()),
         "messages_while_away": facts.meanwhile,
+        "messages_readable_in_the_database": facts.readable,
         **{who: _counts(seen[who]) for who in (THERAPIST, CLIENT)},
     }
 
@@ -101,6 +111,7 @@ def _counts(seen: Seen) -> dict[str, Any]:
         "packets_lost": seen.packets_lost,
         "messages": len(seen.messages),
         "messages_doubled": seen.doubled,
+        "messages_undecryptable": seen.undecryptable,
         "connections": seen.connections,
         "end_reason": seen.reason,
     }

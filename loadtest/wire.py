@@ -61,6 +61,11 @@ def pack(frame: Mapping[str, Any]) -> bytes:
     return packed
 
 
+def plain(packed: bytes) -> Any:
+    """A packed value of this side as what :func:`pack` takes."""
+    return msgpack.unpackb(packed)
+
+
 def unpack(data: bytes | str) -> Map:
     """One WebSocket message from the server to a frame that has what its ``op`` promises.
 

@@ -86,6 +86,9 @@ class StockPeer:
         self.reason = body.get("reason", self.reason)
         self._spawn(self._tell())
 
+    def on_log(self, frame: dict[str, Any]) -> None:
+        """Where a log stands is of no interest here."""
+
     def on_signal(self, signal: dict[str, Any]) -> None:
         """Offer again when told to."""
         if signal["body"]["kind"] == "reoffer":

@@ -30,12 +30,16 @@ class Recorder:
         self.welcomes: list[Map] = []
         self.events: list[Map] = []
         self.signals: list[Map] = []
+        self.logs: list[str] = []
 
     def on_welcome(self, welcome: Map) -> None:
         self.welcomes.append(welcome)
 
     def on_event(self, one: Map) -> None:
         self.events.append(one)
+
+    def on_log(self, frame: Map) -> None:
+        self.logs.append(frame["op"])
 
     def on_signal(self, signal: Map) -> None:
         self.signals.append(signal)

@@ -43,7 +43,7 @@ async def test_video_sessions(target: Target, file: Path) -> None:
     assert (report["asked"], report["held"], report["reasons"]) == (3, 3, {})
     assert report["join"]["count"] == report["first_media"]["count"] == 6
     assert 0 < report["first_media"]["p50_ms"] <= report["first_media"]["p99_ms"]
-    assert report["chat_round_trip"]["count"] >= 9
+    assert report["chat_round_trip"]["count"] >= 3
     assert report["packets_received"] > 300
     assert "asked 3, held 3, failed 0" in output
 
@@ -63,7 +63,12 @@ async def test_fifty_chat_sessions(target: Target, file: Path) -> None:
     assert process.returncode == 0, output
     report = read(file)
     assert (report["held"], report["packets_received"]) == (50, 0)
-    assert report["chat_round_trip"]["count"] >= 50 * 4
+    questions = report["chat_round_trip"]["count"]
+    assert questions >= 50
+    # Each of them was opened by both, its answer at least by who had asked.
+    assert 3 * questions <= report["messages_opened"] <= 4 * questions
+    assert report["undecryptable"] == 0
+    assert "undecryptable 0" in output
 
 
 async def test_sessions_that_are_refused_fail_by_the_name_of_the_error(target: Target, file: Path) -> None:

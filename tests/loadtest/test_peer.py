@@ -68,8 +68,8 @@ async def test_media_comes_back_over_another_worker() -> None:
 async def test_a_cut_off_participant_keeps_its_call_and_its_place_in_the_chat() -> None:
     async with a_call() as (therapist, client):
         client.client.cut(1.0)
-        await therapist.say(b"?1")
+        await therapist.say("?1")
         await client.more_media(10)
-        await therapist.until(lambda: therapist.heard(b"!1"), 10, "answer")
+        await therapist.until(lambda: therapist.heard("!1"), 10, "answer")
         assert client.calls == 1
         assert (client.client.tally.connections, client.client.tally.gaps, client.doubled) == (2, 0, 0)

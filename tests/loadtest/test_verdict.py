@@ -11,10 +11,12 @@ from loadtest.verdict import CLIENT, THERAPIST, Facts, Seen, judge, missing, tab
 
 MESSAGES = ((THERAPIST, b"1"), (CLIENT, b"2"), (THERAPIST, b"3"))
 BOTH = {
-    THERAPIST: Seen(90, 300, 1.5, 500, 0, (b"1", b"3"), MESSAGES, 0, True, "completed", connections=1),
-    CLIENT: Seen(90, 300, 1.5, 500, 0, (b"2",), MESSAGES, 0, True, "completed", connections=2),
+    THERAPIST: Seen(
+        90, 300, 1.5, 500, 0, (b"1", b"3"), MESSAGES, 0, live=True, reason="completed", connections=1
+    ),
+    CLIENT: Seen(90, 300, 1.5, 500, 0, (b"2",), MESSAGES, 0, live=True, reason="completed", connections=2),
 }
-FACTS = Facts(waited=True, meanwhile=1, media_went_on=True, state="ended")
+FACTS = Facts(waited=True, meanwhile=1, media_went_on=True, searched=True, state="ended")
 
 
 def test_all_there_is_ok() -> None:
@@ -34,6 +36,7 @@ def test_all_there_is_ok() -> None:
         ({"messages": MESSAGES[1:2]}, "client_has_messages_of_therapist"),
         ({"doubled": 1}, "client_has_no_message_twice"),
         ({"irregular": 1}, "client_has_nothing_irregular"),
+        ({"undecryptable": 1}, "client_can_open_every_message"),
         ({"live": False}, "client_sees_the_session_live"),
         ({"reason": "left"}, "client_is_told_that_time_is_up"),
         ({"reason": None}, "client_is_told_that_time_is_up"),
@@ -53,6 +56,8 @@ def test_what_a_participant_lacks_is_named(change: dict[str, Any], name: str) ->
         (replace(FACTS, waited=False), "client_waits_to_be_admitted"),
         (replace(FACTS, meanwhile=0), "messages_while_the_client_is_away"),
         (replace(FACTS, media_went_on=False), "media_goes_on_meanwhile"),
+        (replace(FACTS, searched=False), "database_was_searched"),
+        (replace(FACTS, readable=1), "database_has_no_readable_message"),
         (replace(FACTS, state="live"), "back_end_sees_the_session_ended"),
         (replace(FACTS, stopped_by="timed_out_live"), "story_told_to_its_end"),
     ],
