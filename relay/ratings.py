@@ -44,3 +44,6 @@ class Ratings(Protocol):
         """Ratings of a kind from `from_ms` on and before `until_ms`, in their order, beginning behind
         `after`.
         """
+
+    async def ratings_of(self, account: str, *, after: str = "", limit: int) -> tuple[Rating, ...]:
+        """The ratings of an account in the order of their sessions, beginning behind `after`."""

@@ -37,6 +37,7 @@ from signaling.door.acks import Acks
 from signaling.door.hub import Hub
 from signaling.door.shared import Shared
 from signaling.door.websocket import Door
+from signaling.export.service import Export
 from signaling.http.application import application
 from signaling.http.endpoint import Services
 from signaling.http.health import Health
@@ -305,6 +306,7 @@ class Node:
             self.around,
             self.keys,
             self.retention,
+            Export(self.store, self.timebase),
             self.usage,
             self.ratings,
             self.timebase,

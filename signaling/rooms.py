@@ -244,7 +244,7 @@ class Rooms:
         except StoreError as error:
             raise refusal(error) from error
         log = page.log
-        events = tuple(_event(room, log.epoch, e) for e in page.events)
+        events = tuple(event_of(room, log.epoch, e) for e in page.events)
         return frames.History(log.epoch, log.head, _lowest(log), events, log.expired)
 
     async def others(self, account: str, room: str) -> list[str]:
@@ -332,7 +332,8 @@ def _lowest(log: RoomHead) -> int:
     return log.lowest if log.lowest <= log.head else 0
 
 
-def _event(room: str, epoch: int, event: StoredEvent) -> frames.Event:
+def event_of(room: str, epoch: int, event: StoredEvent) -> frames.Event:
+    """An event of a log as members get it."""
     return frames.Event(
         room, epoch, event.offset, event.at_ms, decode_body(event.body), event.sender, event.device
     )

@@ -33,6 +33,7 @@ SHELLS = frozenset(
         "signaling/blobs": "service turns",
         "signaling/commands": "audit serve token webhooks",
         "signaling/door": "acks feed hub link presence requests timers watch websocket welcome writer",
+        "signaling/export": "service",
         "signaling/hours": "replies service",
         "signaling/inbox": "preferences receipts service teller",
         "signaling/http": "accounts application around audit blobs development downloading health keys "

@@ -35,3 +35,13 @@ def ratings(
         (kind, from_ms, place[0], until_ms, *place, limit),
     )
     return tuple([Rating(*row) for row in rows])
+
+
+def ratings_of(db: sqlite3.Connection, account: str, after: str, limit: int) -> tuple[Rating, ...]:
+    """An account's ratings behind a session."""
+    rows = db.execute(
+        "SELECT session, account, kind, body, at_ms FROM ratings WHERE account = ? AND session > ? "
+        "ORDER BY session LIMIT ?",
+        (account, after, limit),
+    )
+    return tuple([Rating(*row) for row in rows])

@@ -415,6 +415,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "ALTER TABLE audit_holds ADD COLUMN account TEXT NOT NULL DEFAULT ''",  # who has placed it
         "ALTER TABLE audit_holds ADD COLUMN reason TEXT NOT NULL DEFAULT ''",
     ),
+    ("CREATE INDEX ratings_by_account ON ratings (account, session)",),
 )
 
 

@@ -184,6 +184,9 @@ class SqliteStore:
     ) -> tuple[Rating, ...]:
         return await self._read(ratings.ratings, kind, from_ms, until_ms, after, limit)
 
+    async def ratings_of(self, account: str, *, after: str = "", limit: int) -> tuple[Rating, ...]:
+        return await self._read(ratings.ratings_of, account, after, limit)
+
     async def delivery(self, delivery: str) -> Delivery | None:
         return await self._read(webhooks.delivery, delivery)
 

@@ -14,6 +14,7 @@ from relay.writes import Write
 from signaling.around import Around
 from signaling.blobs.service import BlobService
 from signaling.caller import Caller
+from signaling.export.service import Export
 from signaling.http.pagination import PageRequest
 from signaling.keys.service import KeysService
 from signaling.ratings.service import Ratings
@@ -32,6 +33,7 @@ BodyT = TypeVar("BodyT")
 
 JSON = "application/json"
 CSV = "text/csv"
+JSON_LINES = "application/x-ndjson"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,7 @@ class Services:
     around: Around
     keys: KeysService
     retention: Retention
+    export: Export
     usage: Usage
     ratings: Ratings
     timebase: Timebase

@@ -5,7 +5,7 @@ from __future__ import annotations
 from protocol import errors
 from protocol.errors import ProtocolError
 from relay.rows import Room
-from signaling.http.endpoint import Call, Reply, Services
+from signaling.http.endpoint import JSON_LINES, Call, Download, Reply, Services
 from signaling.http.retention_schemas import RetentionItem, RetentionSpec
 from signaling.retention.service import RetentionTerms, kept
 
@@ -24,6 +24,13 @@ async def set_retention(services: Services, call: Call[RetentionSpec]) -> Reply:
     reply = Reply(200, _item(services, room, terms))
     await services.rooms.commit(kept(room.room, terms), *call.keep(reply))
     return reply
+
+
+async def export_account(services: Services, call: Call[None]) -> Reply:
+    """Everything that there is of an account, as lines of JSON, made while they are sent."""
+    call.caller.check_unbound()
+    chunks = services.export.lines(call.path["account"])
+    return Reply(200, download=Download(JSON_LINES, "account.ndjson", chunks))
 
 
 async def delete_room(services: Services, call: Call[None]) -> Reply:

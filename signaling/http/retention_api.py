@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from protocol import errors
+from signaling.export.service import Line
 from signaling.http import retention
-from signaling.http.endpoint import AnyEndpoint, Endpoint
+from signaling.http.endpoint import JSON_LINES, AnyEndpoint, Endpoint
 from signaling.http.retention_schemas import RetentionItem, RetentionSpec
 
 RETENTION: tuple[AnyEndpoint, ...] = (
@@ -41,5 +42,16 @@ RETENTION: tuple[AnyEndpoint, ...] = (
         status=200,
         result=RetentionItem,
         errors=(errors.NO_SUCH_ROOM,),
+    ),
+    Endpoint(
+        method="GET",
+        path="/v1/accounts/{account}/export",
+        name="exportAccount",
+        summary="Export everything that there is of an account, as lines of JSON.",
+        scope="export",
+        handle=retention.export_account,
+        status=200,
+        result=Line,
+        media_types=(JSON_LINES,),
     ),
 )
