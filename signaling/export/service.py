@@ -32,7 +32,9 @@ class Line(Struct, frozen=True):
     """One thing that there is of the account. Bytes are written in base64."""
 
     kind: str
+    """What kind of thing it is."""
     value: Any
+    """What there is of it."""
 
 
 class Export:
