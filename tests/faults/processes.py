@@ -19,6 +19,7 @@ import aiohttp
 
 from protocol.fields import Role
 from protocol.tokens import Claims, mint
+from tests.faults.stepped_clock import AHEAD
 
 ROOT = Path(__file__).parents[2]
 KEY, SECRET = "faults", "a secret for tests that is long enough"
@@ -129,6 +130,24 @@ class Server:
         return [
             int(child) for child in children if b"rtc.worker" in Path(f"/proc/{child}/cmdline").read_bytes()
         ]
+
+
+class Stepped(Server):
+    """A server whose clock can be stepped."""
+
+    module = "tests.faults.stepped_clock"
+
+    def step(self, ahead_seconds: int) -> None:
+        """Let the clock be ahead by this much from now on."""
+        written = self.folder / "written"
+        written.write_text(str(ahead_seconds))
+        written.replace(self.folder / AHEAD)
+
+    async def start_at(self, ahead_seconds: int) -> None:
+        """Start the process with this clock."""
+        self.step(ahead_seconds)
+        self.ahead_seconds = ahead_seconds
+        await self.start()
 
 
 @contextlib.asynccontextmanager

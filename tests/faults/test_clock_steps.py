@@ -13,31 +13,12 @@ from protocol.events import SessionBody
 from protocol.fields import Role
 from relay.sqlite import SqliteStore
 from signaling.sessions.session import Session, from_row
-from tests.faults.processes import Server, token
-from tests.faults.stepped_clock import AHEAD
+from tests.faults.processes import Stepped, token
 from tests.signaling.door_client import DoorClient, door_client
 
 HOUR = 3600
 LENGTH = 13
 PEOPLE: dict[str, Role] = {"anna": "therapist", "ben": "client"}
-
-
-class Stepped(Server):
-    """A server whose clock can be stepped."""
-
-    module = "tests.faults.stepped_clock"
-
-    def step(self, ahead_seconds: int) -> None:
-        """Let the clock be ahead by this much from now on."""
-        written = self.folder / "written"
-        written.write_text(str(ahead_seconds))
-        written.replace(self.folder / AHEAD)
-
-    async def start_at(self, ahead_seconds: int) -> None:
-        """Start the process with this clock."""
-        self.step(ahead_seconds)
-        self.ahead_seconds = ahead_seconds
-        await self.start()
 
 
 async def meet(one: Stepped, stack: AsyncExitStack, *sessions: str) -> DoorClient:
