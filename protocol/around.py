@@ -193,8 +193,26 @@ class UrgentAcknowledge(Request, frozen=True, tag="urgent.acknowledge"):
     """The place of the message in its log."""
 
 
+class NotesOpen(Request, frozen=True, tag="notes.open"):
+    """Where are my private notes about this room? For therapists of the room.
+
+    The answer is a room that only the account itself is in; it is made when it is asked for first, and stays
+    when others leave the room it is about, or when the account does. Ask again whenever it is needed.
+    """
+
+    room: RoomId
+    """The room that they are about."""
+
+
 AroundRequest: TypeAlias = (
-    InboxGet | RoomReceipts | HoursGet | HoursSet | PreferencesGet | PreferencesSet | UrgentAcknowledge
+    InboxGet
+    | RoomReceipts
+    | HoursGet
+    | HoursSet
+    | PreferencesGet
+    | PreferencesSet
+    | UrgentAcknowledge
+    | NotesOpen
 )
 
 
@@ -239,4 +257,11 @@ class PreferencesView(Struct, frozen=True, tag_field="of", tag="preferences"):
     """Whether others see what one's devices have received."""
 
 
-AroundResult: TypeAlias = InboxPage | Receipts | HoursView | PreferencesView
+class NotesRoom(Struct, frozen=True, tag_field="of", tag="notes.open"):
+    """The room of private notes."""
+
+    room: RoomId
+    """Its id, which begins with ``notes:`` and is as good as any other for messages and keys."""
+
+
+AroundResult: TypeAlias = InboxPage | Receipts | HoursView | PreferencesView | NotesRoom

@@ -6,17 +6,21 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from config.settings import ReplySettings
+from protocol import errors
 from protocol.around import (
     AroundRequest,
     AroundResult,
     HoursGet,
     HoursSet,
     InboxGet,
+    NotesOpen,
+    NotesRoom,
     PreferencesGet,
     PreferencesSet,
     PreferencesView,
     UrgentAcknowledge,
 )
+from protocol.errors import ProtocolError
 from protocol.receipts import RoomReceipts
 from relay.bus import Bus
 from relay.store import Store
@@ -28,6 +32,7 @@ from signaling.inbox.preferences import Preferences
 from signaling.inbox.receipts import ReceiptService
 from signaling.inbox.service import InboxService
 from signaling.inbox.teller import InboxTeller
+from signaling.notes import Notes
 from signaling.sessions.ports import Ledger
 from signaling.timebase import Timebase
 
@@ -42,6 +47,7 @@ class Around:
     replies: Replies
     preferences: Preferences
     receipts: ReceiptService
+    notes: Notes
 
     @classmethod
     def wired(
@@ -55,7 +61,8 @@ class Around:
         replies = Replies(store, ledger, hours, timebase, settings)
         preferences = Preferences(store, ledger)
         receipts = ReceiptService(store, preferences, hub.signal)
-        return cls(inbox, teller, hours, replies, preferences, receipts)
+        notes = Notes(store, ledger, timebase)
+        return cls(inbox, teller, hours, replies, preferences, receipts, notes)
 
     async def perform(self, caller: Caller, request: AroundRequest) -> AroundResult | None:
         """The result of a request; raises :exc:`ProtocolError`, or :exc:`relay.errors.StoreError`."""
@@ -74,6 +81,11 @@ class Around:
             case PreferencesSet(typing=typing, receipts=receipts, delivered=delivered):
                 chosen = PreferencesView(typing=typing, receipts=receipts, delivered=delivered)
                 return await self.preferences.set(caller, chosen)
+            case NotesOpen(room=room):
+                caller.check_room(room)
+                if caller.role != "therapist":
+                    raise ProtocolError(errors.FORBIDDEN, "only therapists keep notes")
+                return NotesRoom(await self.notes.open(room, caller.account))
             case UrgentAcknowledge(room=room, offset=offset):
                 await self.inbox.acknowledge(caller, room, offset)
                 return None

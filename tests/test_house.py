@@ -28,7 +28,7 @@ SHELLS = frozenset(
             "receipts retention schema scheduling store trail unreceived webhooks writer"
         ),
         "rtc": "client datagrams worker",
-        "signaling": "access around dispatch key_files key_sets node rooms timebase",
+        "signaling": "access around dispatch key_files key_sets node notes rooms timebase",
         "signaling/audit": "auditor keys witness",
         "signaling/blobs": "service turns",
         "signaling/commands": "audit serve token webhooks",

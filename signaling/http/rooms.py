@@ -15,12 +15,14 @@ from signaling.http.policies import policy_of, wishes_of
 from signaling.http.schemas import (
     MemberItem,
     MemberSpec,
+    NotesSpec,
     Page,
     RoomChange,
     RoomItem,
     RoomReference,
     RoomSpec,
 )
+from signaling.notes import is_notes, notes_beside
 from signaling.sessions.terms import decode_wishes, encode_wishes
 
 
@@ -48,7 +50,7 @@ async def change_room(services: Services, call: Call[RoomChange]) -> Reply:
 
 
 async def list_rooms(services: Services, call: Call[None]) -> Reply:
-    """All rooms, by id."""
+    """All rooms but those of notes, by id; a page may have fewer than there was place for."""
     if call.caller.claims.room is not None:
         raise ProtocolError(errors.TOKEN_SCOPE, "the token is for one room")
     place = call.page.place(str)
@@ -56,7 +58,7 @@ async def list_rooms(services: Services, call: Call[None]) -> Reply:
     rooms = await services.store.rooms(after=after, limit=call.page.limit + 1)
     shown = rooms[: call.page.limit]
     following = cursor_of(shown[-1].room) if len(rooms) > len(shown) else None
-    return Reply(200, Page(tuple(map(_room_item, shown)), following))
+    return Reply(200, Page(tuple(_room_item(one) for one in shown if not is_notes(one.room)), following))
 
 
 async def get_room(services: Services, call: Call[None]) -> Reply:
@@ -92,7 +94,18 @@ async def remove_member(services: Services, call: Call[None]) -> Reply:
     return Reply(204)
 
 
-async def _room(services: Services, call: Call[MemberSpec] | Call[RoomChange] | Call[None]) -> Room:
+async def open_notes(services: Services, call: Call[NotesSpec]) -> Reply:
+    """The room of a therapist's private notes about a room."""
+    room = await _room(services, call)
+    account = call.body.account
+    reply = Reply(200, RoomReference(notes_beside(room.room, account)))
+    await services.around.notes.open(room.room, account, call.keep(reply))
+    return reply
+
+
+async def _room(
+    services: Services, call: Call[MemberSpec] | Call[NotesSpec] | Call[RoomChange] | Call[None]
+) -> Room:
     room = call.path["room"]
     call.caller.check_room(room)
     found = await services.store.room(room)

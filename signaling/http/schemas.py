@@ -145,6 +145,13 @@ class RevocationSpec(Body, frozen=True):
     """One device of the account; the whole account if it is left out."""
 
 
+class NotesSpec(Body, frozen=True):
+    """Whose private notes about a room."""
+
+    account: Id
+    """A therapist of the room."""
+
+
 class MemberItem(Body, frozen=True):
     """A member of a room."""
 

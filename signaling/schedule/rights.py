@@ -6,6 +6,7 @@ from protocol import errors
 from protocol.errors import ProtocolError
 from relay.store import Store
 from signaling.caller import Caller
+from signaling.notes import is_notes
 
 
 async def check_therapist(store: Store, caller: Caller, room: str) -> None:
@@ -20,6 +21,8 @@ async def check_therapist(store: Store, caller: Caller, room: str) -> None:
         raise ProtocolError(errors.NO_SUCH_ROOM)
     if roles[caller.account] != "therapist" or caller.role != "therapist":
         raise ProtocolError(errors.FORBIDDEN, "only a therapist of the room does that")
+    if is_notes(room):
+        raise ProtocolError(errors.FORBIDDEN, "no sessions are held in a room of notes")
 
 
 def check_not_for_one_session(caller: Caller) -> None:
