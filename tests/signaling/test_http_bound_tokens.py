@@ -38,6 +38,7 @@ BODIES: dict[str, Any] = {
     "setHours": {"hours": {"zone": "UTC"}},
     "placeHold": {"kind": "room", "id": "yours"},
     "breakGlass": {"scope": "rooms", "reason": "access review"},
+    "openNotes": {"account": "anna"},
 }
 QUERIES = {"listUsage": "?from_ms=0&until_ms=1", "listRatings": "?from_ms=0&until_ms=1"}
 
