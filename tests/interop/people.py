@@ -57,6 +57,10 @@ class Person:
         await self.page.until("!document.getElementById('join').disabled", seconds=PATIENCE)
         await self.page.click("#join")
 
+    async def has_keys(self) -> None:
+        """Wait until messages can be sealed to this browser: what is written before is not for it."""
+        await self.page.until("document.body.dataset.encryption === 'on'", seconds=PATIENCE)
+
     async def is_inside(self) -> None:
         """Wait until the server has let this person in."""
         await self.page.until("!document.getElementById('room').hidden", seconds=PATIENCE)
@@ -102,8 +106,11 @@ async def open_trial(browser: Chromium, url: str, **spec: object) -> tuple[Perso
 
 
 async def open_links(browser: Chromium, therapist: str, client: str) -> tuple[Person, Person]:
-    """The two people, each with their own link open."""
-    return await open_link(browser, therapist), await open_link(browser, client)
+    """The two people, each with their own link open, and with a device that messages can be sealed to."""
+    people = await open_link(browser, therapist), await open_link(browser, client)
+    for person in people:
+        await person.has_keys()
+    return people
 
 
 async def open_link(browser: Chromium, link: str) -> Person:

@@ -221,6 +221,8 @@ async def test_an_interpreter_hears_both_and_reads_nothing(browser: Chromium, se
     for person in (therapist, client, interpreter):
         await person.come_in()
         await person.is_inside()
+    for person in (therapist, client):
+        await person.has_keys()
     await client.writes("Not for everyone.")
     await therapist.reads("#messages .theirs", "Not for everyone.")
     for person in (therapist, client, interpreter):
@@ -246,10 +248,10 @@ async def test_an_observer_is_there_for_as_long_as_the_client_agrees(
 ) -> None:
     async with aiohttp.ClientSession() as http:
         back_end = BackEnd(server, http)
-        room = await back_end.create_room({"theo": "therapist", "clara": "client"})
+        room = await back_end.create_room({"tara": "therapist", "carl": "client"})
         attendees = [{"account": "omar", "role": "observer"}]
         session = await back_end.create_session(room, "chat", 600, attendees=attendees)
-    roles: dict[str, Role] = {"theo": "therapist", "clara": "client", "omar": "guest"}
+    roles: dict[str, Role] = {"tara": "therapist", "carl": "client", "omar": "guest"}
     therapist, client, observer = [
         await open_link(browser, link(server, session, account, role)) for account, role in roles.items()
     ]

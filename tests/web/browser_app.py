@@ -89,6 +89,19 @@ class BrowserApp:
         assert isinstance(mid, bytes)
         return mid
 
+    async def step_error(self, method: str, *args: Any) -> str | None:
+        """The kind of error that a method of the device throws."""
+        try:
+            await self.step(method, *args)
+        except Refused as refused:
+            return refused.kind
+        return None
+
+    async def is_listed(self) -> bool:
+        listed = await self._runtime.call("shown", Held(f"{self._name}.isListed"))
+        assert isinstance(listed, bool)
+        return listed
+
     async def exported(self, room: str, speaker: tuple[str, str], label: str, context: bytes) -> Any:
         return await self._runtime.call(f"held.{self._name}.exported", room, speaker, label, context, 32)
 

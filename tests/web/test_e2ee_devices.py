@@ -136,6 +136,27 @@ async def test_devices_are_let_in_and_put_out(ours: Runtime) -> None:
     assert texts(ada) == ["before", "to both", "to one"]
 
 
+async def test_of_two_devices_that_begin_an_account_at_once_one_lets_the_other_in(ours: Runtime) -> None:
+    server = Server()
+    ben = App.first(server, "ben", "b1")
+    one, other = [await BrowserApp.further(ours, server, "ada", name) for name in ("a1", "a2")]
+    server.memory.rooms[ROOM] = Log(members={"ada", "ben"})
+    for each in (one, other):
+        await each.connect()
+        await each.step("begin", each.now_ms)
+    await settle(one, other, ben)
+    assert await one.is_listed()
+    assert not await other.is_listed()
+    assert await other.step_error("approve", "a3", other.key, other.now_ms) == "unknown_list"
+    await one.step("begin", one.now_ms)  # an account is not begun twice
+    await one.step("approve", "a2", other.key, one.now_ms)
+    await settle(one, other, ben)
+    assert await other.is_listed()
+    ben.send(ROOM, "to both")
+    await settle(one, other, ben)
+    assert texts(one) == texts(other) == ["to both"]
+
+
 async def test_who_leaves_and_comes_back_goes_on(ours: Runtime) -> None:
     server, ada, ben = await couple(ours)
     ben.send(ROOM, "one")

@@ -1,7 +1,7 @@
 /** The list of messages and the field they are written in. Each is shown once, however often it comes. */
 
 const time = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
-const STATES = { pending: "Sending…", failed: "Not sent", sent: "" };
+const STATES = { pending: "Sending…", failed: "Not sent", sent: "", clear: "Not encrypted", unreadable: "" };
 
 export class Chat {
   #list = document.getElementById("messages");
@@ -31,10 +31,18 @@ export class Chat {
     const known = this.#items.get(mid);
     const item = known ?? this.#create(mid, { text, author, mine });
     if (known === undefined || offset < Number(item.dataset.offset)) this.#place(item, offset);
-    item.dataset.state = state;
-    item.querySelector(".state").textContent = STATES[state];
+    this.mark(mid, state);
     if (atMs !== null) item.querySelector("time").textContent = time.format(atMs);
     return known === undefined;
+  }
+
+  /** Say what has become of a message; whether it is shown here. */
+  mark(mid, state) {
+    const item = this.#items.get(mid);
+    if (item === undefined) return false;
+    item.dataset.state = state;
+    item.querySelector(".state").textContent = STATES[state];
+    return true;
   }
 
   #create(mid, { text, author, mine }) {

@@ -11,8 +11,10 @@ export class Conversation {
   #chat = new Chat((text) => this.#write(text));
 
   /**
-   * `page` has `send(data)`, which gives `{mid, done}` or null while nothing can be sent, `name(account)`,
-   * `isSelf(account)`, `arrived()` for a new message from someone else, and `failed(error)`.
+   * `page` has `send(text)`, which gives `{mid, done}` or null while nothing can be sent, `read(event, options)`,
+   * which gives what a message says, as `Readings` does, `recall(room, cursor)`, `name(account)`,
+   * `isSelf(account)`, `arrived()` for a new message from someone else,
+   * `refused(error)` for a message that the server will not have, and `failed(error)`.
    */
   constructor(session, page) {
     this.#session = session;
@@ -21,28 +23,52 @@ export class Conversation {
 
   /** Show what an earlier life of this page acknowledged, up to the `cursor` of the room's head. */
   async recall(request, { room, cursor }) {
-    const { events } = await request("room.history", { room, after: Math.max(0, cursor - HISTORY) });
-    for (const event of events) if (event.offset <= cursor) this.take(event);
+    let after = Math.max(0, cursor - HISTORY);
+    while (after < cursor) {
+      const { events } = await request("room.history", { room, after });
+      const taken = await this.#page.recall(room, cursor);
+      for (const event of events) if (event.offset <= taken) this.take({ ...event, room }, { isOld: true });
+      after = events.at(-1)?.offset ?? cursor; // a page holds fewer when they are large
+    }
   }
 
   /** Show an event's message, if it holds one of this session. */
-  take({ body, sender, at_ms, offset }) {
+  take(event, options) {
+    const { body, sender, at_ms, offset } = event;
     if (body.kind !== "message" || body.session !== this.#session) return;
-    const mine = this.#page.isSelf(sender);
-    const author = mine ? "You" : this.#page.name(sender);
-    const text = new TextDecoder().decode(body.data);
-    const added = this.#chat.put({ mid: body.mid, text, author, mine, atMs: at_ms, offset });
-    if (added && !mine) this.#page.arrived();
+    const reading = this.#page.read(event, options);
+    if (reading === null) return;
+    const { key, text, state } = reading;
+    const by = this.#by(sender);
+    const added = this.#chat.put({ mid: key, text, ...by, state, atMs: at_ms, offset });
+    if (added && !by.mine) this.#page.arrived();
+  }
+
+  /** Show something about the messages of someone that stand at this place and after it. */
+  note({ account, place }, text) {
+    const mid = `${text} ${place.log} ${place.offset}`;
+    this.#chat.put({ mid, text, ...this.#by(account), state: "unreadable", offset: place.offset - 0.5 });
+  }
+
+  /** A message was refused for good. One that is not shown was for a session that is over. */
+  notSent(mid, error) {
+    if (this.#chat.mark(mid, "failed")) this.#page.refused(error);
+  }
+
+  #by(account) {
+    const mine = this.#page.isSelf(account);
+    return { mine, author: mine ? "You" : this.#page.name(account) };
   }
 
   /** Whether the text is on its way, so that the field can be emptied. */
   #write(text) {
-    const sending = this.#page.send(new TextEncoder().encode(text));
+    const sending = this.#page.send(text);
     if (sending === null) return false;
     const message = { mid: sending.mid, text, author: "You", mine: true };
     this.#chat.put({ ...message, state: "pending" });
     sending.done.then(
-      ({ at_ms, offset }) => this.#chat.put({ ...message, atMs: at_ms, offset }),
+      // What is encrypted is shown as sent when it stands in the log.
+      (stored) => stored && this.#chat.put({ ...message, atMs: stored.at_ms, offset: stored.offset }),
       (error) => {
         this.#chat.put({ ...message, state: "failed" });
         this.#page.failed(error);

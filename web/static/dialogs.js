@@ -94,4 +94,12 @@ const withdrawing = dialog(
   </div>`,
 );
 
-export const DIALOGS = leaving + talking + timing + lateness + consenting + withdrawing;
+const encrypting = dialog(
+  "encrypting",
+  "Encryption",
+  `<p id="encryption-text"></p>
+  <ul class="rows" id="numbers"></ul>
+  <div class="choices">${choice("", "Close", "secondary", "autofocus")}</div>`,
+);
+
+export const DIALOGS = leaving + talking + timing + lateness + consenting + withdrawing + encrypting;

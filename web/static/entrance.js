@@ -11,6 +11,7 @@ export class Entrance {
   #line;
   #page;
   #rooms = []; // of the last welcome
+  #acquaintedOn = null; // the connection on which the members and what was written were learnt
   #joining = null; // the promise of a join that is under way
 
   /** By `data-action`: what the buttons do. */
@@ -19,7 +20,7 @@ export class Entrance {
   };
 
   /**
-   * `page` has `view`, `studio`, `conversation`, `consents`, `adopt(session)`, `refresh()`, `render()`,
+   * `page` has `view`, `studio`, `conversation`, `encryption`, `consents`, `adopt(session)`, `refresh()`, `render()`,
    * `announceLobby()`, `tellDevices()`, `goOut(farewell)`, `complain(words)`, `run(promise)` and `failed(error)`.
    */
   constructor(visit, line, page) {
@@ -46,8 +47,9 @@ export class Entrance {
   /** Learn who belongs to the room, and what was written: once, and not while waiting to be let in. */
   async #acquaint(room) {
     const { people } = this.#visit;
-    if (people.acquainted) return;
-    const request = (op, fields) => this.#line.connection.request(op, fields);
+    const { connection } = this.#line;
+    if (this.#acquaintedOn === connection) return;
+    const request = (op, fields) => connection.request(op, fields);
     try {
       const { members } = await request("room.get", { room });
       people.acquaint(members);
@@ -55,10 +57,12 @@ export class Entrance {
       // Whoever is a guest of the session is no member of the room: its log is not for them.
       if (!(error instanceof RequestError) || error.kind !== "no_such_room") throw error;
       people.acquaint([]);
+      this.#acquaintedOn = connection;
       return;
     }
     const head = this.#rooms.find((one) => one.room === room);
     if (head) await this.#page.conversation.recall(request, head);
+    this.#acquaintedOn = connection;
   }
 
   async #enter() {
@@ -113,6 +117,7 @@ export class Entrance {
       return;
     }
     visit.cameIn();
+    this.#page.encryption.goOn();
     this.#page.view.show("room");
     this.#page.render();
     this.#page.run(this.#settleIn(session)); // not waited for: we can be sent out again, and in, before it is done

@@ -17,7 +17,10 @@ export class Farewell {
     again: () => this.#again(),
   };
 
-  /** `page` has `view`, `studio`, `refresh()`, `render()`, `complain(words)` and `failed(error)`. */
+  /**
+   * `page` has `view`, `studio`, `encryption`, `refresh()`, `render()`, `complain(words)`, `run(promise)` and
+   * `failed(error)`.
+   */
   constructor(visit, line, page) {
     this.#visit = visit;
     this.#line = line;
@@ -60,7 +63,7 @@ export class Farewell {
 
   /** Back from the farewell: after leaving, or because the session was opened in another window. */
   async #again() {
-    this.#line.start();
+    this.#page.run(this.#line.start());
     this.#visit.wanted = false;
     this.#page.view.show("lobby");
     this.#page.render();
@@ -77,6 +80,7 @@ export class Farewell {
       visit.session = await this.#line.request("session.get");
     }
     visit.wanted = false;
+    this.#page.run(this.#page.encryption.forget());
     view.clock("");
     this.#page.complain(null);
     view.farewell(words.endWords(visit.session, visit.people.reader));

@@ -103,6 +103,8 @@ const room = `
         <button type="button" class="plain" data-action="chat" aria-label="Close the chat">${CLOSE}</button>
       </div>
       <p class="waiting" role="status"></p>
+      <p class="sealing"><span id="sealing" role="status"></span>
+        <button type="button" class="plain" data-action="encryption">About the encryption</button></p>
       <ol id="messages" role="log" aria-label="Messages" tabindex="0"></ol>
       <form id="compose">
         <label class="hidden" for="text">Your message</label>
@@ -159,6 +161,13 @@ export const LAYOUT = `
     <div class="choices">
       <button type="button" class="primary" id="accept" data-action="accept"></button>
       <button type="button" class="secondary" id="decline" data-action="decline"></button>
+    </div>
+  </div>
+  <div id="question" class="panel" role="region" aria-label="Encryption" hidden>
+    <p id="question-text" role="status"></p>
+    <div class="choices">
+      <button type="button" class="primary" id="key-accept" data-action="key-accept"></button>
+      <button type="button" class="secondary" id="key-decline" data-action="key-decline"></button>
     </div>
   </div>
   <div id="knock" class="panel" role="region" aria-label="Waiting room" hidden>

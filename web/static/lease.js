@@ -11,13 +11,24 @@ const WARN_MS = 2 * 60_000;
 
 /** When a token runs out, in milliseconds since 1970; Infinity when it does not say. */
 export function expiryOf(token) {
+  const { exp } = claimsOf(token);
+  return Number.isFinite(exp) ? exp * 1000 : Infinity;
+}
+
+/** Whose a token is; null when it does not say. */
+export function accountOf(token) {
+  const { sub } = claimsOf(token);
+  return typeof sub === "string" ? sub : null;
+}
+
+/** What a token says; nothing when it cannot be read here. */
+function claimsOf(token) {
   try {
     const payload = token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
-    const { exp } = JSON.parse(atob(payload));
-    return Number.isFinite(exp) ? exp * 1000 : Infinity;
+    return JSON.parse(atob(payload)) ?? {};
   } catch (error) {
     // Not a token that can be read here: TypeError, SyntaxError or the InvalidCharacterError of `atob`.
-    if (error instanceof TypeError || error instanceof SyntaxError || error instanceof DOMException) return Infinity;
+    if (error instanceof TypeError || error instanceof SyntaxError || error instanceof DOMException) return {};
     throw error;
   }
 }

@@ -1,6 +1,6 @@
 /**
  * The page's line to the server: one connection, the requests about the session, the way back after a cut, and
- * the link that all of it rests on.
+ * the link that all of it rests on. Where messages are encrypted, the connection is that of the device that does it.
  */
 
 import { Connection, ConnectionLost, RequestError } from "./connection.js";
@@ -10,16 +10,18 @@ import { deviceId, readLink } from "./link.js";
 const RETRY_MS = 2000; // before a request that was refused for the moment is repeated
 
 export class Line {
-  connection;
+  connection = null; // until it is known whether messages can be encrypted
   #link;
   #lease;
   #page;
   #welcome = null; // the last one
   #back = false; // this connection is welcomed, and what the page wanted of that is done
   #waitingToBeBack = [];
+  #isBeginning = false;
 
   /**
-   * `page` has `changed(state, detail)` for the state of the connection, `arrive(welcome)`, which finds our place
+   * `page` has `seal(options)`, which gives a Client for these options of a Connection, or null where messages are
+   * not encrypted, `changed(state, detail)` for the state of the connection, `arrive(welcome)`, which finds our place
    * again, `turnedAway(error)` for when there is none, `event(frame)`, `signal(frame)`, `run(promise)`,
    * `failed(error)`, `warn(expires)` that the link runs out at this instant, and `renewed()` when that is over.
    */
@@ -27,7 +29,35 @@ export class Line {
     this.#link = link;
     this.#lease = new Lease(link.token);
     this.#page = page;
-    this.connection = new Connection({
+    addEventListener("hashchange", () => page.run(this.#relink()));
+  }
+
+  get state() {
+    return this.#isBeginning ? "idle" : (this.connection?.state ?? "idle");
+  }
+
+  /** Connect, unless that is done or under way. */
+  async start() {
+    if (this.#isBeginning || !["idle", "closed"].includes(this.state)) return;
+    this.#isBeginning = true;
+    try {
+      const options = this.#options();
+      // A device that was taken over meanwhile has to be read anew; a plain connection knows where it was.
+      const client = await this.#page.seal(options);
+      this.connection = client?.connection ?? this.connection ?? new Connection(options);
+    } finally {
+      this.#isBeginning = false;
+    }
+    this.connection.start();
+  }
+
+  stop() {
+    if (!["idle", "closed"].includes(this.state)) this.connection.stop();
+  }
+
+  #options() {
+    const page = this.#page;
+    return {
       url: new URL("../v1/connect", import.meta.url),
       token: () => this.#link.token,
       device: deviceId(),
@@ -40,21 +70,7 @@ export class Line {
         event: page.event,
         signal: page.signal,
       },
-    });
-    addEventListener("hashchange", () => page.run(this.#relink()));
-  }
-
-  get state() {
-    return this.connection.state;
-  }
-
-  /** Connect, unless that is done or under way. */
-  start() {
-    if (["idle", "closed"].includes(this.state)) this.connection.start();
-  }
-
-  stop() {
-    if (this.state !== "closed") this.connection.stop();
+    };
   }
 
   /** A request about this session. */

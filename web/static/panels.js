@@ -54,6 +54,28 @@ export function showOffer(offer) {
   }
 }
 
+/** How the encryption of the messages stands. */
+export function showStanding(standing, words) {
+  document.body.dataset.encryption = standing;
+  setText(byId("sealing"), words);
+}
+
+/** What is to be decided about keys, with its answers, or null. */
+export function showQuestion(question) {
+  byId("question").hidden = question === null;
+  setText(byId("question-text"), question?.text ?? "");
+  setText(byId("key-accept"), question?.accept ?? "");
+  setText(byId("key-decline"), question?.decline ?? "");
+}
+
+/** Tell about the encryption, with `[name, number]` of each person to be made sure of. */
+export function askAboutEncryption(explanation, numbers) {
+  setText(byId("encryption-text"), explanation);
+  const rows = numbers.map(([name, number]) => row([text(name), text(number)]));
+  byId("numbers").replaceChildren(...rows);
+  return ask("encrypting");
+}
+
 /** What the session asks consent to. `answered(given)` gets the terms whose boxes are ticked. */
 export function showConsents(terms, answered) {
   byId("consent-list").replaceChildren(...terms.map((term, i) => consentItem(term, `consent-${i}`)));

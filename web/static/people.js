@@ -34,6 +34,11 @@ export class People {
     for (const { account, role } of waiting) this.#seen.set(account, role);
   }
 
+  /** The other members of the room, as far as they may be known. */
+  members() {
+    return [...(this.#members?.keys() ?? [])].filter((account) => account !== this.account);
+  }
+
   /** In the session, but not a member of its room: the messages are not for them. */
   get isGuest() {
     return this.#members !== null && !this.#members.has(this.account);

@@ -7,6 +7,8 @@ import { Consents } from "./consents.js";
 import { Controls } from "./controls.js";
 import { Conversation } from "./conversation.js";
 import { Display } from "./display.js";
+import { E2eeError } from "./e2ee/errors.js";
+import { Encryption } from "./encryption.js";
 import { Entrance } from "./entrance.js";
 import { Farewell } from "./farewell.js";
 import { Line } from "./line.js";
@@ -28,6 +30,7 @@ class SessionPage {
   #studio;
   #controls;
   #conversation;
+  #encryption;
   #consents;
   #entrance;
   #farewell;
@@ -43,6 +46,7 @@ class SessionPage {
     this.#studio = this.#openStudio();
     this.#controls = this.#offerControls();
     this.#conversation = this.#converse();
+    this.#encryption = this.#encrypt();
     const page = this.#whatPartsShare();
     this.#display = new Display(this.#visit, page);
     this.#consents = new Consents(this.#visit, this.#line, page);
@@ -54,6 +58,7 @@ class SessionPage {
       ...this.#entrance.actions,
       ...this.#farewell.actions,
       ...this.#controls.actions,
+      ...this.#encryption.actions,
       microphone: () => this.#toggle("audio"),
       camera: () => this.#toggle("video"),
       chat: () => this.#toggleChat(),
@@ -65,7 +70,7 @@ class SessionPage {
     this.#view.toggleChat(matchMedia("(min-width: 60rem)").matches);
     this.#view.show("lobby");
     this.#display.render();
-    this.#line.start();
+    this.#run(this.#line.start());
     setInterval(() => this.#tick(), TICK_MS);
     setInterval(() => this.#run(this.#look()), LOOK_MS);
   }
@@ -74,6 +79,7 @@ class SessionPage {
 
   #connect(link) {
     return new Line(link, {
+      seal: (options) => this.#encryption.begin(options),
       changed: (state, detail) => this.#connectionChanged(state, detail),
       arrive: (welcome) => this.#entrance.arrive(welcome),
       turnedAway: (error) => this.#farewell.turnedAway(error),
@@ -111,10 +117,24 @@ class SessionPage {
   #converse() {
     const { people, id } = this.#visit;
     return new Conversation(id, {
-      send: (data) => this.#visit.session && this.#line.connection.send(this.#visit.session.room, data, id),
+      send: (text) => this.#send(text),
+      read: (event, options) => this.#encryption.read(event, options),
+      recall: (room, cursor) => this.#encryption.recall(room, cursor),
+      refused: (error) => this.#complain(troubles.errorWords(error)),
       name: (account) => people.name(account),
       isSelf: (account) => account === people.account,
       arrived: () => this.#messageArrived(),
+      failed: (error) => this.#failed(error),
+    });
+  }
+
+  #encrypt() {
+    return new Encryption(this.#visit, {
+      conversation: this.#conversation,
+      name: (account) => this.#visit.people.name(account),
+      takenOver: () => this.#takenOver(),
+      complain: (...problem) => this.#complain(...problem),
+      run: (promise) => this.#run(promise),
       failed: (error) => this.#failed(error),
     });
   }
@@ -126,6 +146,7 @@ class SessionPage {
       studio: this.#studio,
       controls: this.#controls,
       conversation: this.#conversation,
+      encryption: this.#encryption,
       adopt: (session) => this.#adopt(session),
       refresh: async () => this.#adopt(await this.#line.request("session.get")),
       render: () => this.#display.render(),
@@ -168,7 +189,9 @@ class SessionPage {
     const went = before.filter((account) => !now.includes(account));
     for (const account of came) this.#view.announce(`${name(account)} is here.`);
     for (const account of went) this.#view.announce(`${name(account)} has left.`);
-    if (came.length > 0 && this.#visit.isInside) this.#run(this.#tellDevices());
+    if (came.length === 0 || !this.#visit.isInside) return;
+    this.#run(this.#tellDevices());
+    this.#run(this.#encryption.lookAround());
   }
 
   async #exchange(sdp) {
@@ -185,6 +208,20 @@ class SessionPage {
     if (this.#visit.people.isGuest) return; // only members of the room tell each other
     const signal = { kind: "opaque", data: this.#studio.tell() };
     await this.#line.connection.signal(this.#visit.session.room, signal);
+  }
+
+  /** Encrypted, wherever that is possible; where it is not, the page says so above the messages. */
+  #send(text) {
+    const { session, id } = this.#visit;
+    if (session === null) return null;
+    const sealed = this.#encryption.send(session.room, text, id);
+    return sealed ?? this.#line.connection.send(session.room, new TextEncoder().encode(text), id);
+  }
+
+  /** Another page of this browser goes on with the device: the server is about to say the same. */
+  #takenOver() {
+    this.#line.stop();
+    this.#farewell.closed({ code: troubles.REPLACED, error: null });
   }
 
   #messageArrived() {
@@ -223,7 +260,8 @@ class SessionPage {
   #failed(error) {
     const late = this.#visit.isOver && ["session_over", "already_rated"].includes(error.kind);
     if (late) return; // the farewell says so
-    if (error instanceof RequestError || error instanceof NoReply) this.#complain(troubles.errorWords(error));
+    const told = [RequestError, NoReply, E2eeError];
+    if (told.some((kind) => error instanceof kind)) this.#complain(troubles.errorWords(error));
     else if (!(error instanceof ConnectionLost)) reportError(error);
   }
 }

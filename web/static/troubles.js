@@ -4,6 +4,9 @@
  * What goes right is in `words.js`.
  */
 
+/** The close code of a connection in whose place the same device has made another. */
+export const REPLACED = 4509;
+
 const LINK = "Ask for a new link, or open the one you were sent once more.";
 const SUPPORT = "Please tell the people who gave you this link.";
 
@@ -34,12 +37,21 @@ export const ERRORS = {
   media_unavailable: ["Sound and picture are not available at this moment.", "We keep trying."],
   too_large: ["This message is too long.", "Please send it in two parts."],
   rate_limited: ["That was too much at once.", "Wait a moment, then go on."],
+  encryption_required: ["Messages are encrypted here, and this browser cannot do that.", "Use a newer browser."],
+  too_many_devices: ["Too many browsers of yours have asked to read your messages.", SUPPORT],
+  device_unlisted: ["This browser cannot read or send messages yet.", "Let it in from the one you used before."],
   store_full: ["The server cannot keep messages at this moment.", "We keep your message and try again."],
 };
 
-/** What went wrong and what to do, as `{text, advice}`, from an error of the connection. */
+/** The same for what this browser's own device of encryption refuses. */
+const REFUSALS = {
+  outbox_full: ["Too many messages wait to be sent.", "Wait until the connection is back."],
+  bad_content: ["This message is too long.", "Please send it in two parts."],
+};
+
+/** What went wrong and what to do, as `{text, advice}`, from an error of the connection or of the device. */
 export function errorWords(error) {
-  const [text, advice] = ERRORS[error?.kind] ?? [];
+  const [text, advice] = ERRORS[error?.kind] ?? REFUSALS[error?.kind] ?? [];
   if (text) return { text, advice };
   if (error?.kind === undefined) return { text: "The server did not answer.", advice: "Please try again." };
   return { text: "Something went wrong.", advice: `${SUPPORT} It is called “${error.kind}”.` };
@@ -47,7 +59,7 @@ export function errorWords(error) {
 
 /** Why the connection was closed for good, from its close code and the error that came before it. */
 export function closedWords({ code, error }) {
-  if (code === 4509) {
+  if (code === REPLACED) {
     const text = "Go on there, or continue here.";
     return { title: "This session is open in another window", text, again: "Continue here" };
   }

@@ -4,6 +4,14 @@ import { equal } from "./bytes.js";
 import * as circle from "./circle.js";
 import { E2eeError, require } from "./errors.js";
 import { keyOf, makeList, nextList } from "./identity.js";
+import { generate } from "./signing.js";
+
+/** Make the account's key and its first list, unless it has one; other devices may do so at this moment. */
+export async function begin(state, nowMs) {
+  if (state.ownLists.length > 0 || state.proposed !== null) return;
+  state.accountKey ??= await generate();
+  await found(state, nowMs);
+}
 
 /** Make the account's first list, with this device in it. */
 export function found(state, nowMs) {
@@ -40,6 +48,8 @@ export function isListed(state) {
 export async function takeList(state, signed) {
   try {
     const { number } = await circle.learn(state, state.account, signed);
+    const key = state.accountKey?.publicKey;
+    if (key && !equal(key, signed.accountKey)) state.accountKey = null; // another device has begun the account
     if (state.proposed !== null && circle.read(state.proposed).number <= number) state.proposed = null;
     state.serverList = number;
     return isListed(state) ? [] : [{ what: "unlisted", number }];

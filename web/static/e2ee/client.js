@@ -18,18 +18,30 @@ export class Client {
   connection;
   #device;
   #tell;
+  #begins;
+  #holds;
+  #failed;
   #underWay = new Set(); // what was sent on this connection and is not answered yet, by its JSON
   #backoff = new Backoff({ baseMs: TIMING.backoffBaseMs, capMs: TIMING.backoffCapMs });
 
   /**
    * Options are those of a Connection, without a storage, which is the device's; and `tell(outcomes)`, called
    * with what a step of the device gave, after it was saved. All other `handlers` are the app's.
+   *
+   * With `begins`, a device without an account's list makes the first one, as soon as the account is a member
+   * of a room; before that it asks for nothing. While `holds(request)`, a request is not sent: call `goOn` when
+   * that has changed. `failed(error)` gets what was refused and cannot be mended here.
    */
-  constructor(device, { tell = () => {}, handlers = {}, ...options }) {
+  constructor(device, options) {
+    const { tell = () => {}, begins = false, holds = () => false, failed = reportError, ...others } = options;
+    const { handlers = {}, ...rest } = others;
     this.#device = device;
     this.#tell = tell;
+    this.#begins = begins;
+    this.#holds = holds;
+    this.#failed = failed;
     const ours = { storage: this.#storage(), handlers: this.#around(handlers) };
-    this.connection = new Connection({ ...options, ...ours });
+    this.connection = new Connection({ ...rest, ...ours });
   }
 
   /** Connect, and stay connected until `stop`. */
@@ -49,6 +61,18 @@ export class Client {
     return mid;
   }
 
+  /** Send what is due: what was held may not be any more. */
+  goOn() {
+    return this.#ask();
+  }
+
+  /** Ask for the device lists of a room's members, without anything to be sent to them. */
+  async lookUp(room) {
+    const before = this.#device.listNumbers();
+    const told = listsOf(await this.connection.request("keys.list.get", { room }));
+    if (!this.#isOvertaken(told.lists, before)) await this.step("lists", room, told, Date.now());
+  }
+
   /** Take a step of the device, such as `approve`, and ask for what follows from it. */
   async step(method, ...args) {
     this.#tell(await this.#device[method](...args));
@@ -64,13 +88,18 @@ export class Client {
     };
     return {
       ...handlers,
-      welcome: before("welcome", (frame) => this.#welcome(frame)),
+      welcome: async (frame) => {
+        // What goes wrong with the keys does not keep the app from its place.
+        const settled = this.#welcome(frame).catch((error) => this.#unlessLost(error));
+        await handlers.welcome?.(frame);
+        await settled;
+      },
       event: before("event", (frame) => this.#event(frame)),
       caughtUp: before("caughtUp", ({ room, epoch }) => this.step("caughtUp", room, epoch, Date.now())),
       reset: before("reset", ({ room, epoch, lowest }) => this.step("reset", room, epoch, lowest)),
       removed: before("removed", ({ room }) => this.step("removed", room)),
       keysChanged: (frame) => {
-        this.#refresh().catch(unlessLost); // not awaited: its replies come after this frame
+        this.#refresh().catch((error) => this.#unlessLost(error)); // not awaited: its replies come after this frame
         handlers.keysChanged?.(frame);
       },
     };
@@ -101,6 +130,8 @@ export class Client {
   async #welcome({ keys, rooms }) {
     this.#underWay.clear();
     this.#backoff.reset();
+    const isNoMember = this.#begins && rooms.length === 0;
+    if (isNoMember) return;
     // Begun together, so that they are taken before the events that follow.
     const steps = [this.#device.welcome(inventoryOf(keys), Date.now())];
     for (const { room, epoch, cursor } of rooms) {
@@ -109,6 +140,7 @@ export class Client {
     }
     for (const step of steps) this.#tell(await step);
     if ((keys.list ?? 0) > 0) await this.#takeOwnList();
+    else if (this.#begins) await this.step("begin", Date.now());
     await this.#ask();
   }
 
@@ -146,9 +178,9 @@ export class Client {
     if (this.connection.state !== "ready") return;
     for (const request of await this.#device.requests()) {
       const name = nameOf(request);
-      if (this.#underWay.has(name)) continue;
+      if (this.#underWay.has(name) || this.#holds(request)) continue;
       this.#underWay.add(name);
-      this.#perform(request, name).catch(reportError);
+      this.#perform(request, name).catch(this.#failed);
     }
   }
 
@@ -203,11 +235,11 @@ export class Client {
   async #told(step) {
     this.#tell(await step);
   }
-}
 
-/** The next welcome brings it all up to date. */
-function unlessLost(error) {
-  if (!(error instanceof ConnectionLost)) reportError(error);
+  /** The next welcome brings it all up to date. */
+  #unlessLost(error) {
+    if (!(error instanceof ConnectionLost)) this.#failed(error);
+  }
 }
 
 /** What a request is known by while it is under way. */

@@ -25,7 +25,7 @@ import { random, same } from "./bytes.js";
 import * as circle from "./circle.js";
 import { encodeContent } from "./content.js";
 import { E2eeError, require } from "./errors.js";
-import { verificationCode } from "./identity.js";
+import { safetyNumber, verificationCode } from "./identity.js";
 import * as ratchet from "./ratchet.js";
 import * as receiving from "./receiving.js";
 import * as sending from "./sending.js";
@@ -88,9 +88,8 @@ export class Device {
   }
 
   /** What the person compares on both devices before this one is let in, once the account has a list. */
-  async code() {
-    const own = circle.latest(this.#state, this.#state.account);
-    return own === null ? null : verificationCode(own.accountKey, this.key);
+  code() {
+    return this.codeOf(this.key);
   }
 
   // --- The account's devices ------------------------------------------------------------------------------
@@ -108,6 +107,58 @@ export class Device {
   /** From now on seal to the archive of this public key, too, or to none. */
   keepArchive(publicKey, nowMs) {
     return this.#step((state) => account.keepArchive(state, publicKey, nowMs));
+  }
+
+  /** Make the account's key, as an unreadable one, and its first list; nothing where there is a list. */
+  begin(nowMs) {
+    return this.#step((state) => account.begin(state, nowMs));
+  }
+
+  /** The id of this device. */
+  get name() {
+    return this.#state.device;
+  }
+
+  /** Whether this device is in its account's list: before, nothing is sealed to it or by it. */
+  get isListed() {
+    return account.isListed(this.#state);
+  }
+
+  /** Whether the account is known to have a list. */
+  get hasList() {
+    return circle.latest(this.#state, this.#state.account) !== null;
+  }
+
+  /** Whether this device can let others in, and put them out. */
+  get holdsAccountKey() {
+    return this.#state.accountKey !== null;
+  }
+
+  /** The code of another device, given its key, as `code` on that one; null before the account has a list. */
+  async codeOf(key) {
+    const own = circle.latest(this.#state, this.#state.account);
+    return own === null ? null : verificationCode(own.accountKey, key);
+  }
+
+  /** Accounts that have shown another key than the one pinned, and about which no person has decided. */
+  get suspects() {
+    return [...this.#state.suspects.keys()];
+  }
+
+  /** Members of a room who had no device list when the lists were asked for: nothing is sealed to them. */
+  unreached(name) {
+    const lists = [...(this.#state.rooms.get(name)?.lists ?? [])];
+    return lists.filter(([, { number }]) => number === 0).map(([account]) => account);
+  }
+
+  /** What the person and that of another account compare, under its new key if it is a suspect; or null. */
+  async safetyNumber(other) {
+    const state = this.#state;
+    const [mine, theirs] = [circle.latest(state, state.account), circle.latest(state, other)];
+    const shown = state.suspects.get(other) ?? theirs;
+    if (mine === null || shown === null) return null;
+    const one = { account: state.account, key: mine.accountKey };
+    return safetyNumber(one, { account: other, key: shown.accountKey });
   }
 
   /** Hold what a vault held, `{accountSeed, archiveSeed}`, either of them null; as unreadable keys. */

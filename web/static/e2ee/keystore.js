@@ -10,9 +10,12 @@ import { roomPart } from "./state.js";
 
 const VERSION = 1;
 const DURABLE = { durability: "strict" }; // complete when it is on the disk
+const HOLDER = "holder";
 
 export class Keystore {
   #database;
+  #holder = null; // whoever took the device over last may save; null: nobody was asked to
+  #lost = () => {};
 
   constructor(database) {
     this.#database = database;
@@ -30,6 +33,19 @@ export class Keystore {
     return new Keystore(database);
   }
 
+  /**
+   * From now on only this object saves the device, until it is taken over from here: then `lost()` is called
+   * when a step was about to be saved, and that step never ends, so that nothing follows from it. A key that is
+   * good for one message can so never be used twice, however late a page learns that another has its place.
+   */
+  async takeOver(lost) {
+    const transaction = this.#database.transaction("parts", "readwrite", DURABLE);
+    this.#holder = crypto.randomUUID();
+    this.#lost = lost;
+    transaction.objectStore("parts").put(this.#holder, HOLDER);
+    await completed(transaction);
+  }
+
   /** The state as it was saved last, or null. */
   async load() {
     const parts = this.#database.transaction("parts").objectStore("parts");
@@ -44,6 +60,10 @@ export class Keystore {
   async save(state, outcomes, changed) {
     const transaction = this.#database.transaction(["parts", "outcomes"], "readwrite", DURABLE);
     const parts = transaction.objectStore("parts");
+    if (this.#holder !== null && (await settled(parts.get(HOLDER))) !== this.#holder) {
+      this.#lost();
+      return new Promise(() => {});
+    }
     const { stock, rooms, ...self } = state;
     const isChanged = (part) => changed === null || changed.includes(part);
     if (isChanged("self")) parts.put(self, "self");
