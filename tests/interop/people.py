@@ -45,6 +45,15 @@ new MutationObserver(() => {
 }).observe(document, { childList: true, characterData: true, subtree: true });
 """
 
+# In the page: a browser of before ML-KEM was there.
+WITHOUT_ML_KEM = """
+const generate = crypto.subtle.generateKey.bind(crypto.subtle);
+crypto.subtle.generateKey = async (algorithm, ...more) => {
+  if (algorithm === "ML-KEM-768") throw new DOMException("Unrecognized name.", "NotSupportedError");
+  return generate(algorithm, ...more);
+};
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Person:

@@ -14,7 +14,7 @@ from loadtest.backend import BackEnd
 from loadtest.private_server import private_server
 from loadtest.target import Target
 from tests.chromium import Chromium
-from tests.interop.people import PATIENCE, REMEMBER_PEERS, Person
+from tests.interop.people import PATIENCE, REMEMBER_PEERS, WITHOUT_ML_KEM, Person
 from tests.interop.stock_peer import StockPeer
 
 KINDS = {"video": ("audio", "video"), "audio": ("audio",)}
@@ -28,7 +28,9 @@ async def session_of_two(modality: str) -> AsyncIterator[tuple[Person, StockPeer
         back_end = BackEnd(target, http)
         room = await back_end.create_room({f"t-{name}": "therapist", f"c-{name}": "client"})
         session = await back_end.create_session(room, modality, 1800)  # type: ignore[arg-type]
-        page = await browser.page(link(target, f"c-{name}", session), before_load=REMEMBER_PEERS)
+        # The other side has no keys that could be sealed to.
+        before_load = REMEMBER_PEERS + WITHOUT_ML_KEM
+        page = await browser.page(link(target, f"c-{name}", session), before_load=before_load)
         peer = StockPeer(target, f"t-{name}", *KINDS[modality])
         try:
             await peer.join(room, session)

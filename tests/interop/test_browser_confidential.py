@@ -15,18 +15,9 @@ from loadtest.private_server import private_server
 from loadtest.target import Target
 from protocol.tokens import Claims, mint
 from tests.chromium import Chromium, Page
-from tests.interop.people import PATIENCE, Person, open_link
+from tests.interop.people import PATIENCE, WITHOUT_ML_KEM, Person, open_link
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-# In the page: a browser of before ML-KEM was there.
-WITHOUT_ML_KEM = """
-const generate = crypto.subtle.generateKey.bind(crypto.subtle);
-crypto.subtle.generateKey = async (algorithm, ...more) => {
-  if (algorithm === "ML-KEM-768") throw new DOMException("Unrecognized name.", "NotSupportedError");
-  return generate(algorithm, ...more);
-};
-"""
 
 BODIES = "[...document.querySelectorAll('#messages .body')].map((body) => body.textContent)"
 BEFORE = "Written before this browser was there. It cannot be read here."
@@ -52,9 +43,9 @@ async def browser() -> AsyncIterator[Chromium]:
 
 async def new_session(server: Target) -> dict[str, str]:
     """A session in writing: the two links, by role, and its room."""
-    async with aiohttp.ClientSession() as http:
-        async with http.post(f"{server.http}/dev/session", json={"modality": "chat"}) as response:
-            made: dict[str, str] = await response.json()
+    trial = f"{server.http}/dev/session"
+    async with aiohttp.ClientSession() as http, http.post(trial, json={"modality": "chat"}) as response:
+        made: dict[str, str] = await response.json()
     return {"room": made["room"]} | {role: server.url + made[role] for role in ("therapist", "client")}
 
 

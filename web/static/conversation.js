@@ -21,14 +21,14 @@ export class Conversation {
     this.#page = page;
   }
 
-  /** Show what an earlier life of this page acknowledged, up to the `cursor` of the room's head. */
+  /** Show what an earlier life of this page took in; as far as the server knows, up to the `cursor`. */
   async recall(request, { room, cursor }) {
-    let after = Math.max(0, cursor - HISTORY);
-    while (after < cursor) {
+    const taken = await this.#page.recall(room, cursor); // what is behind that comes by itself
+    let after = Math.max(0, taken - HISTORY);
+    while (after < taken) {
       const { events } = await request("room.history", { room, after });
-      const taken = await this.#page.recall(room, cursor);
       for (const event of events) if (event.offset <= taken) this.take({ ...event, room }, { isOld: true });
-      after = events.at(-1)?.offset ?? cursor; // a page holds fewer when they are large
+      after = events.at(-1)?.offset ?? taken; // there are fewer at a time when they are large
     }
   }
 

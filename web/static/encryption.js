@@ -126,12 +126,15 @@ export class Encryption {
     return Readings.withoutKeys(event);
   }
 
-  /** Take what was read here before out of the keystore; the last offset that was taken in, of those given. */
+  /**
+   * Take what was read here before out of the keystore: the offset up to which that is. The device knows it better
+   * than the server with its `cursor`, which an acknowledgement may not have reached.
+   */
   async recall(room, cursor) {
     if (this.#readings === null) return cursor;
-    const taken = Math.min(cursor, this.#device.cursor(room).offset);
-    for (const outcome of await this.#readings.recall(room)) this.#note(outcome);
-    return taken;
+    const { log, offset } = this.#device.cursor(room);
+    for (const outcome of await this.#readings.recall(room)) this.#note(outcome, room);
+    return log === 0 ? cursor : offset;
   }
 
   /** The session is over: what was written in it does not stay on this device. */
@@ -161,8 +164,8 @@ export class Encryption {
   }
 
   /** Something about the messages themselves, shown among them; before the room is known it waits for `recall`. */
-  #note(outcome) {
-    if (outcome.room !== this.#visit.session?.room) return;
+  #note(outcome, room = this.#visit.session?.room) {
+    if (outcome.room !== room) return;
     const { what, count, archive } = outcome;
     const text = what === "missing" ? words.missingWords(count) : words.archivedWords(archive);
     this.#page.conversation.note(outcome, text);

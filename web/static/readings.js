@@ -27,7 +27,7 @@ export class Readings {
     if (what === "opened") this.#byMid.set(uuidFromBytes(outcome.mid), outcome);
   }
 
-  /** Take up what the keystore has of a room; all of its outcomes. */
+  /** Take up what the keystore has of a room; gives what there is to say besides about its messages. */
   async recall(room) {
     const outcomes = await this.#store.outcomes(room);
     for (const outcome of outcomes) this.keep(outcome);
