@@ -19,6 +19,16 @@ from tests.interop.people import PATIENCE, WITHOUT_ML_KEM, Person, open_link
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+# In the page: the network takes no acknowledgement to the server.
+LOSE_ACKS = """
+const send = WebSocket.prototype.send;
+WebSocket.prototype.send = function (frame) {
+  const text = new TextDecoder("latin1").decode(frame);
+  if (text.includes("\\u00a2op\\u00a3ack")) globalThis.lostAcks = true;
+  else send.call(this, frame);
+};
+"""
+
 BODIES = "[...document.querySelectorAll('#messages .body')].map((body) => body.textContent)"
 BEFORE = "Written before this browser was there. It cannot be read here."
 
@@ -157,6 +167,23 @@ async def test_tabs_take_the_device_over_from_each_other(browser: Chromium, serv
     for person in (therapist, client):
         await shows(person.page, "one", "two", "three", "four")
     assert close(therapist, client, second) == []
+
+
+async def test_what_was_read_is_there_after_a_reload_whatever_the_server_has_heard(
+    browser: Chromium, server: Target
+) -> None:
+    links = await new_session(server)
+    client = Person(await browser.page(links["client"], before_load=LOSE_ACKS))
+    await client.has_keys()
+    await client.come_in()
+    await client.writes("one")
+    await client.page.until("globalThis.lostAcks", seconds=PATIENCE)
+    await client.page.reload()
+    await client.come_in()
+    await client.is_inside()
+    await client.writes("two")
+    await shows(client.page, "one", "two")
+    assert close(client) == []
 
 
 async def test_other_keys_of_someone_are_asked_about(browser: Chromium, server: Target) -> None:
