@@ -61,7 +61,7 @@ async def test_one_in_clear_is_marked(page: Page) -> None:
 
 async def test_what_is_behind_the_device_was_before_it(page: Page) -> None:
     await page.evaluate(DEVICE)
-    assert await read(page, {"offset": 5}) is None  # nothing was told of it: read in an earlier life of the log
+    assert await read(page, {"offset": 5}) is None  # nothing was told of it: the log has begun anew
     before = await read(page, {"offset": 5}, {"isOld": True})
     assert before["text"] == "Written before this browser was there. It cannot be read here."
 
