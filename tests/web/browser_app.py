@@ -97,6 +97,9 @@ class BrowserApp:
             return refused.kind
         return None
 
+    async def suspects(self) -> Any:
+        return await self._runtime.call("shown", Held(f"{self._name}.suspects"))
+
     async def is_listed(self) -> bool:
         listed = await self._runtime.call("shown", Held(f"{self._name}.isListed"))
         assert isinstance(listed, bool)

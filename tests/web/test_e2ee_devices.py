@@ -400,8 +400,12 @@ async def test_another_key_for_an_account_stops_sending_until_its_person_decides
     await turn(ada)  # so his list is looked at again
     told = [(each["what"], each["account"], each["error"]) for each in ada.told]
     assert told == [("suspicion", "ben", "forged_signature"), ("suspicion", "ben", "identity_changed")]
+    key = server.memory.lists["ben"][-1].account_key
+    await ada.step("trust", "ben", bytes(32))  # not the key that is shown now
+    assert await ada.suspects() == [["ben", key]]
     assert texts(other) == []
-    await ada.step("trust", "ben")
+    await ada.step("trust", "ben", key)
+    assert await ada.suspects() == []
     await settle(ada, other)
     assert texts(other) == ["to whom?"]
 

@@ -6,6 +6,7 @@
  */
 
 import * as words from "./confidence.js";
+import { toHex } from "./e2ee/bytes.js";
 import { Client } from "./e2ee/client.js";
 import { Device } from "./e2ee/device.js";
 import { Keystore } from "./e2ee/keystore.js";
@@ -173,7 +174,7 @@ export class Encryption {
 
   #suspect({ account, error }) {
     this.#later.delete(account);
-    const isAsked = error === "identity_changed" && this.#device.suspects.includes(account);
+    const isAsked = error === "identity_changed" && this.#device.suspects.some(([one]) => one === account);
     if (!isAsked) this.#page.complain(words.suspicionWords(this.#page.name(account), error));
   }
 
@@ -194,22 +195,22 @@ export class Encryption {
   #render() {
     const unreached = this.#device?.unreached(this.#visit.session?.room) ?? [];
     showStanding(this.standing, words.standingWords(this.standing, unreached.map(this.#page.name)));
-    const account = this.#device?.suspects.find((one) => !this.#later.has(one));
+    const suspect = this.#device?.suspects.find(([account]) => !this.#later.has(account));
     const mayLetIn = this.standing === "on" && this.#device.holdsAccountKey;
     const newcomer = mayLetIn ? this.#pending[0] : undefined;
-    const subject = account === undefined ? (newcomer?.device ?? null) : `keys of ${account}`;
+    const subject = suspect === undefined ? (newcomer?.device ?? null) : `keys ${toHex(suspect[1])}`;
     if (subject === this.#subject) return;
     this.#subject = subject;
     if (subject === null) this.#put(subject, null);
-    else this.#page.run(account === undefined ? this.#askAboutNewcomer(newcomer) : this.#askAboutKeys(account));
+    else this.#page.run(suspect === undefined ? this.#askAboutNewcomer(newcomer) : this.#askAboutKeys(...suspect));
   }
 
-  async #askAboutKeys(account) {
+  async #askAboutKeys(account, key) {
     const subject = this.#subject;
     const number = await this.#device.safetyNumber(account);
     this.#put(subject, {
       ...words.changedKeyWords(this.#page.name(account), number),
-      onAccept: () => this.#client.step("trust", account),
+      onAccept: () => this.#client.step("trust", account, key),
       onDecline: () => this.#putOff(account),
     });
   }

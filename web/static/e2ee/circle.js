@@ -56,10 +56,14 @@ export async function recognise(state, header) {
   return devices;
 }
 
-/** A person has decided that the account's new key is right; whether there was one to decide on. */
-export function trust(state, account) {
+/**
+ * A person has decided that the account's new key is right: `key`, which they were shown, or null for whatever it
+ * is now. Whether there was one to decide on.
+ */
+export function trust(state, account, key) {
   const shown = state.suspects.get(account);
   if (shown === undefined || account === state.account) return false;
+  if (key !== null && !equal(key, shown.accountKey)) return false;
   state.suspects.delete(account);
   state.known.set(account, shown);
   return true;

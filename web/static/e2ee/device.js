@@ -140,9 +140,9 @@ export class Device {
     return own === null ? null : verificationCode(own.accountKey, key);
   }
 
-  /** Accounts that have shown another key than the one pinned, and about which no person has decided. */
+  /** `[account, key]` of those that have shown another key than the one pinned, until a person has decided. */
   get suspects() {
-    return [...this.#state.suspects.keys()];
+    return [...this.#state.suspects].map(([account, { accountKey }]) => [account, accountKey]);
   }
 
   /** Members of a room who had no device list when the lists were asked for: nothing is sealed to them. */
@@ -170,10 +170,10 @@ export class Device {
     });
   }
 
-  /** The person has decided that another account's new key is right. */
-  trust(other) {
+  /** The person has decided that another account's new key is right: the one they were shown, if it is given. */
+  trust(other, key = null) {
     return this.#step((state) => {
-      if (!circle.trust(state, other)) return;
+      if (!circle.trust(state, other, key)) return;
       for (const room of state.rooms.values()) {
         Object.assign(room, { halted: "", lists: null });
       }
