@@ -51,6 +51,7 @@ async def test_a_proposal_is_accepted_declined_or_taken_back(
     async with at_the_page(browser, server, modality="audio") as (page, scripted):
         scripted.refusals["media.offer"] = "media_unavailable"
         await come_in(page)
+        await reads(page, "#notice", "Sound and picture are not available")  # it moves what stands below it
         await scripted.countdown(proposal={"modality": "chat", "account": "theo"}, present=["clara", "theo"])
         await reads(page, "#offer-text", "Your therapist would like to go on with writing.")
         await page.click("#decline")
