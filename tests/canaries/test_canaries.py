@@ -220,7 +220,17 @@ async def seal(world: World) -> None:
     async with kim.connected(), lea.connected():
         for phone in (kim, lea):
             await phone.take("ident-sealed", (await world.call("getRoom", room="ident-sealed"))["head"])
-        await kim.say("ident-sealed", word("sealed"))
+        said = word("sealed")
+        await kim.say("ident-sealed", said)
+        for phone in (kim, lea):
+            await phone.take("ident-sealed", (await world.call("getRoom", room="ident-sealed"))["head"])
+        assert kim.read == lea.read == [said]
+        # While it runs, there is a write-ahead log, too.
+        files = [path for path in world.server.folder.glob("rapport.db*") if path.is_file()]
+        there = b"".join(path.read_bytes() for path in files)
+        assert "rapport.db-wal" in {path.name for path in files}
+        assert b"ident-sealed" in there
+        assert said not in word.found_in(there)
         app, tablet = Person(world, lea.client), CanaryPhone.further(place, LEA, "ident-device-t")
         async with tablet.connected():
             lea.device.approve("ident-device-t", tablet.device.key, 1)
