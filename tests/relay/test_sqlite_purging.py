@@ -1,10 +1,13 @@
 """After a purge the files hold nothing of what was purged, and it does not look like a restore."""
 
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from relay.delivery import Delivery, Fetch, Reset
 from relay.inbox import MESSAGE
 from relay.retention import Purge
 from relay.sqlite import SqliteStore, retention
@@ -125,3 +128,63 @@ def purge_of(opened: Opened) -> tuple[Purge]:
     found = retention.purgeable(opened.db, opened.note.epoch, "r", 2, 2)
     assert found is not None
     return (Purge(found, 2, 2),)
+
+
+def backup(path: Path) -> Path:
+    """A copy of the store as it is now, as operators make it."""
+    copy = path.with_name("backup.db")
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("VACUUM INTO ?", (str(copy),))
+    return copy
+
+
+def put_back(path: Path, copy: Path) -> None:
+    """Put the backup in the place of a store that is closed."""
+    for ending in ("-wal", "-shm"):
+        path.with_name(path.name + ending).unlink(missing_ok=True)
+    copy.replace(path)
+
+
+async def test_a_restored_log_begins_behind_what_was_purged_before(path: Path, store: SqliteStore) -> None:
+    for number in range(1, 6):
+        await store.commit(message(number))
+    await store.commit(Ack("ann", "d", "r", store.epoch, 5))
+    await purge(store, 3)
+    copy = backup(path)
+    await store.commit(message(6))
+    old = store.epoch
+    await store.close()
+    put_back(path, copy)
+    await store.open()
+    assert store.epoch > old
+    log = (await store.heads(["r"]))["r"]
+    delivery = Delivery()
+    reset, fetch = delivery.subscribe(log, old, 6)
+    assert reset == Reset("r", store.epoch, 3, "epoch", 2)
+    assert isinstance(fetch, Fetch)
+    page = await store.events("r", after=fetch.after, limit=fetch.limit, max_bytes=fetch.max_bytes)
+    assert [event.offset for event in page.events] == [3, 4, 5]
+    assert await store.purgeable("r", before_ms=99, anyway_ms=0) is None, "acknowledged in the old log only"
+    await store.commit(Ack("ann", "d", "r", store.epoch, 5))
+    found = await store.purgeable("r", before_ms=99, anyway_ms=0)
+    assert found is not None
+    await store.commit(Purge(found, 99, 0))
+    assert (await store.heads(["r"]))["r"].expired == 5
+
+
+async def test_what_a_backup_brings_back_is_purged_again(path: Path, store: SqliteStore) -> None:
+    for number in range(1, 4):
+        await store.commit(message(number))
+    await store.commit(Ack("ann", "d", "r", store.epoch, 3))
+    copy = backup(path)
+    await purge(store, 3)
+    await store.close()
+    put_back(path, copy)
+    await store.open()
+    assert (await store.heads(["r"]))["r"].expired == 0
+    assert secret(1) in held(path)
+    await purge(store, 3)
+    log = (await store.heads(["r"]))["r"]
+    assert (log.lowest, log.expired) == (3, 2)
+    now = held(path)
+    assert (secret(1) in now, secret(2) in now, secret(3) in now) == (False, False, True)

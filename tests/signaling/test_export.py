@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import uuid
@@ -77,8 +78,7 @@ async def test_logs_of_any_length_are_read_in_pages(tmp_path: Path) -> None:
     """Also one that is purged while it is read."""
     async with practice(tmp_path, days=1) as there:
         await there.rooms.create("r", b"", (("anna", "therapist"),))
-        for number in range(PAGE + 50):
-            await there.send("r", b"x", number=number)
+        await asyncio.gather(*[there.send("r", b"x", number=number) for number in range(PAGE + 50)])
         await there.receive("r", "anna")
         export = Export(there.store, there.timebase)
         chunks = [chunk async for chunk in export.lines("anna")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -86,11 +87,14 @@ async def test_a_hold_stops_it_and_its_release_resumes_it(tmp_path: Path) -> Non
 
 async def test_more_rooms_than_a_page(tmp_path: Path) -> None:
     async with practice(tmp_path, days=1) as there:
-        for number in range(205):
+
+        async def fill(number: int) -> None:
             name = f"{number:03}"
             await there.rooms.create(name, b"", (("anna", "therapist"),))
             await there.send(name, b"note", number=number)
             await there.receive(name, "anna")
+
+        await asyncio.gather(*[fill(number) for number in range(205)])
         there.pass_days(2)
         await there.retention.purge()
         assert {await there.left(f"{number:03}") for number in range(205)} == {(3, 1)}
