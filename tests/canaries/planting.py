@@ -25,7 +25,7 @@ from tests.signaling.keys_kit import Phone, wire
 from tests.signaling.nodes import Answer, BackEnd
 from tests.signaling.webhook_kit import Receiver, receiver
 
-SCOPES = "rooms sessions accounts webhooks audit holds usage ratings break_glass"
+SCOPES = "rooms sessions accounts webhooks audit holds usage ratings break_glass export"
 WEBHOOK_SECRET = f"canary-webhook-secret-{secrets.token_hex(16)}"
 METRICS_TOKEN = f"canary-metrics-token-{secrets.token_hex(16)}"
 
@@ -141,7 +141,7 @@ class World:
         answer = await self.api.ask(endpoint.method, address, body)
         assert answer.status < 300, (name, answer.text)
         self.asked.add(name)
-        return answer.json if answer.text and answer.text[0] in "{[" else answer.text
+        return answer.json if "application/json" in answer.headers.get("Content-Type", "") else answer.text
 
     async def refused(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
         """A request that may be refused."""

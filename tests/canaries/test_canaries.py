@@ -181,6 +181,7 @@ async def around(world: World, anna: Person, ben: Person) -> None:
     await anna.ok("push.clear")
     await ben.ok("push.set")
     await anna.say(world.word("rung"))
+    await anna.ok("notes.open", room=ROOM)
     await anna.ok("time.get")
     await anna.ok("token.refresh", token=bearer(ANNA, "therapist", name=world.word("claim")))
 
@@ -320,6 +321,7 @@ async def administer(world: World, left: Traces) -> None:
         await call("listUsage", query=always + query)
     for query in ("", "&technical=true"):
         await call("listRatings", query=always + query)
+    await keep(world)
     await call("placeHold", {"kind": "room", "id": ROOM})
     await call("listHolds")
     await call("releaseHold", kind="room", id=ROOM)
@@ -329,6 +331,17 @@ async def administer(world: World, left: Traces) -> None:
     waiting = (await call("listDeliveries", state="waiting"))["items"]
     unheard = [one["delivery"] for one in waiting if one["endpoint"] == "nobody"]
     await call("dropDeliveries", {"deliveries": unheard[:1]})
+
+
+async def keep(world: World) -> None:
+    """Private notes, times to keep, and what there is of one account."""
+    call = world.call
+    await call("openNotes", {"account": ANNA}, room=ROOM)
+    await call("createRoom", {"room": "ident-empty", "members": []})
+    await call("setRetention", {"days": 1}, room="ident-empty")
+    await call("getRetention", room="ident-empty")
+    await call("deleteRoom", room="ident-empty")
+    assert "ident-device" in await call("exportAccount", account=ANNA)
 
 
 def spec(starts_ms: int) -> dict[str, Any]:
