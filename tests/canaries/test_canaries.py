@@ -102,19 +102,9 @@ async def prepare(world: World) -> None:
     await world.call("changeRoom", {"policy": policy}, room=ROOM)
     await world.call("setHours", {"hours": AWAY}, account=ANNA)
     await world.call("setReply", {"text": word("reply"), "emergency": word("emergency")}, room=ROOM)
-    await keep(world)
     attendees = [{"account": INES, "role": "interpreter"}]
     spec = {"session": SESSION, "length_seconds": 1200, "modality": "video", "attendees": attendees}
     await world.call("createSession", spec, room=ROOM)
-
-
-async def keep(world: World) -> None:
-    """How long a room keeps what is in it, notes about it, and a room that nobody needs."""
-    await world.call("setRetention", {"days": 30}, room=ROOM)
-    await world.call("getRetention", room=ROOM)
-    await world.call("openNotes", {"account": ANNA}, room=ROOM)
-    await world.call("createRoom", {"room": "ident-room-spare", "members": []})
-    await world.call("deleteRoom", room="ident-room-spare")
 
 
 async def hold(world: World, anna: Person, ben: Person) -> None:
@@ -182,7 +172,6 @@ async def around(world: World, anna: Person, ben: Person) -> None:
     await anna.ok("room.history", room=ROOM)
     await anna.ok("hours.get")
     await anna.ok("hours.set", hours=AWAY)
-    await anna.ok("notes.open", room=ROOM)
     await anna.ok("preferences.get")
     await anna.ok("preferences.set", typing=True, receipts=True, delivered=True)
     await anna.ok("room.receipts", room=ROOM)
@@ -256,7 +245,6 @@ async def seal(world: World) -> None:
         await app.ok("device.rename", device="ident-device-l", sealed_name=word("device").encode())
         await app.ok("vault.put", blob=word("vault").encode(), revision=0)
     await world.call("listDevices", account=LEA)
-    await world.call("exportAccount", account=LEA)
     await world.call("resetKeys", {}, account=LEA)
 
 
