@@ -21,7 +21,7 @@ test: .venv/.dev ## run all tests, those with a real browser too
 	@.ci/need node
 	@.ci/need peers
 	@echo "Running the tests"
-	@$(PYTHON) -m pytest -q
+	@$(PYTHON) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 check: .venv/.dev ## check style, types, imports between the packages, and spelling
 	@echo "Checking style with ruff"
