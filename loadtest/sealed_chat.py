@@ -129,7 +129,7 @@ class SealedChat:
             case asking.RequestListing():
                 device.listing_requested()
             case asking.PutPrekeys():
-                device.prekeys_stored(iter(key_frames.ids_of(request)))
+                device.prekeys_stored(key_frames.ids_of(request))
             case asking.PutList(signed):
                 device.list_stored(key_frames.number_of(signed))
                 self.enrolled = True

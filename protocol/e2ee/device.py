@@ -12,7 +12,7 @@ again byte for byte, and what was shown is not shown twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from protocol.e2ee import account, circle, ratchet, receiving, sending, signing, state, stock, xwing
@@ -138,7 +138,7 @@ class Device:
         """A :class:`RequestListing` was carried out."""
         self._state.requested = True
 
-    def prekeys_stored(self, numbers: Iterator[int]) -> None:
+    def prekeys_stored(self, numbers: Iterable[int]) -> None:
         """A :class:`PutPrekeys` was carried out, with these ids."""
         stock.confirm(self._state.stock, numbers)
 

@@ -6,7 +6,7 @@ handed out and nothing came of is kept for 30 days, as are earlier last-resort o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 
 from msgspec.structs import replace
 
@@ -91,7 +91,7 @@ def unconfirmed(state: State) -> PutPrekeys | None:
     return PutPrekeys(one_time, last_resort) if one_time or last_resort else None
 
 
-def confirm(stock: Stock, numbers: Iterator[int]) -> None:
+def confirm(stock: Stock, numbers: Iterable[int]) -> None:
     """The server has taken these prekeys."""
     for number in numbers:
         for kind in (stock.one_time, stock.last_resort):

@@ -16,12 +16,12 @@ from typing import Any
 import aiohttp
 import jwt
 
+from loadtest.key_frames import frame_of
 from protocol.e2ee import asking
-from relay.store import Store
 from signaling.http.api import ENDPOINTS
 from tests.faults.processes import KEY, SECRET, Server
 from tests.signaling.door_client import MSGPACK, DoorClient, Frame, door_client
-from tests.signaling.keys_kit import Phone, wire
+from tests.signaling.keys_kit import Phone
 from tests.signaling.nodes import Answer, BackEnd
 from tests.signaling.webhook_kit import Receiver, receiver
 
@@ -220,11 +220,6 @@ class Sealing:
         """A token of an account."""
         return bearer(account, "client")
 
-    @property
-    def store(self) -> Store:
-        """In another process."""
-        raise NotImplementedError
-
 
 class CanaryPhone(Phone):
     """A device whose contents the server cannot read."""
@@ -233,7 +228,7 @@ class CanaryPhone(Phone):
         """Send one request; what its answer means to the app."""
         outcomes = await super().ask(request)
         assert isinstance(self.server, Sealing)
-        self.server.asked.add(wire(request)["op"])
+        self.server.asked.add(frame_of(request)["op"])
         return outcomes
 
 

@@ -21,14 +21,14 @@ from typing import Any
 import msgpack
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
+from loadtest.key_frames import event_of
 from protocol.e2ee.asking import Opened, Outcome
 from protocol.e2ee.contents import Text
 from protocol.e2ee.device import Device
-from relay.store import Store
 from tests.faults.mortal import Fate
 from tests.faults.processes import token
 from tests.signaling.door_client import DoorClient, Frame, door_client
-from tests.signaling.keys_kit import FEW, Phone, event_of, now_ms
+from tests.signaling.keys_kit import FEW, Phone, now_ms
 
 SERVER_GONE = 3
 ROOM = "r"
@@ -39,11 +39,6 @@ class Address:
     """Where the server is."""
 
     url: str
-
-    @property
-    def store(self) -> Store:
-        """Of another process."""
-        raise NotImplementedError
 
     def token(self, account: str) -> str:
         """Of the platform's back end."""

@@ -13,16 +13,15 @@ from typing import Any, Protocol
 
 import msgspec
 
+from loadtest.key_frames import event_of, frame_of, ids_of, inventory_of, lists_of, prekeys_of
 from protocol.e2ee import asking, epochs
 from protocol.e2ee.asking import Opened, Outcome, Refusal, Request
 from protocol.e2ee.circle import read
 from protocol.e2ee.contents import Text
 from protocol.e2ee.device import Device, Tuning
-from protocol.e2ee.devices import DeviceList, SignedList
+from protocol.e2ee.devices import SignedList
 from protocol.e2ee.epochs import EpochKeys
-from protocol.e2ee.prekeys import Prekey, SignedPrekey
-from protocol.e2ee.structures import pack, unpack
-from relay.store import Store
+from protocol.e2ee.structures import pack
 from tests.signaling.door_client import DoorClient, Frame, door_client
 
 FEW = Tuning(prekeys=4)
@@ -33,24 +32,12 @@ def plain(value: Any) -> Any:
     return msgspec.msgpack.decode(pack(value))
 
 
-def lists_of(room: str, told: Frame) -> asking.Lists:
-    """The lists that stand in a result or in a mismatch."""
-    lists = tuple(SignedList(*signed) for signed in told.get("lists", ()))
-    by_account = tuple((unpack(DeviceList, signed.body).account, signed) for signed in lists)
-    barred = tuple((account, device) for account, device in told.get("barred", ()))
-    return asking.Lists(room, tuple(told.get("members", ())), by_account, barred)
-
-
 class Place(Protocol):
     """A server that phones connect to."""
 
     @property
     def url(self) -> str:
         """Where it takes connections."""
-
-    @property
-    def store(self) -> Store:
-        """What it keeps."""
 
     def token(self, account: str) -> str:
         """A token of an account."""
@@ -90,18 +77,7 @@ class Phone:
             yield self
 
     async def take_welcome(self, welcome: Frame) -> None:
-        keys = welcome["keys"]
-        inventory = asking.Inventory(
-            keys["generation"],
-            keys["digest"],
-            keys.get("count", 0),
-            keys.get("lowest"),
-            keys.get("highest", 0),
-            keys.get("last_resort"),
-            keys.get("list", 0),
-            keys.get("first", 1),
-        )
-        self.note(self.device.welcome(inventory, now_ms()))
+        self.note(self.device.welcome(inventory_of(welcome["keys"]), now_ms()))
         own = await self.client.request("keys.list.get")
         for signed in own["result"].get("lists", ()):
             self.note(self.device.own_list(SignedList(*signed)))
@@ -137,7 +113,7 @@ class Phone:
 
     async def ask(self, request: Request) -> list[Outcome]:
         """Send one request; what its answer means to the app."""
-        device, at_ms, reply = self.device, now_ms(), await self.client.request(**wire(request))
+        device, at_ms, reply = self.device, now_ms(), await self.client.request(**frame_of(request))
         result = reply.get("result") or {}
         match request:
             case asking.SendKeys(room, mid) | asking.SendMessage(room, mid):
@@ -149,56 +125,15 @@ class Phone:
         match request:
             case asking.RequestListing():
                 device.listing_requested()
-            case asking.PutPrekeys(one_time, last_resort):
-                given = [*one_time, *([last_resort] if last_resort else [])]
-                device.prekeys_stored(unpack(Prekey, each.body).id for each in given)
+            case asking.PutPrekeys():
+                device.prekeys_stored(ids_of(request))
             case asking.PutList(signed):
                 device.list_stored(read(signed).number)
             case asking.GetLists(room):
                 return device.lists(lists_of(room, result), at_ms)
             case asking.Claim(claim, room):
-                given_prekeys = tuple(
-                    ((one["account"], one["device"]), SignedPrekey(*one["prekey"]))
-                    for one in result.get("prekeys", ())
-                )
-                return device.claimed(room, claim, given_prekeys, at_ms)
+                return device.claimed(room, claim, prekeys_of(result), at_ms)
         return []
-
-
-def wire(request: Request) -> dict[str, Any]:
-    """A request as the frame that it travels as."""
-    match request:
-        case asking.RequestListing(key):
-            return {"op": "device.request", "key": key}
-        case asking.PutPrekeys(one_time, last_resort):
-            return {
-                "op": "keys.prekeys.put",
-                "one_time": [plain(one) for one in one_time],
-                "last_resort": plain(last_resort),
-            }
-        case asking.PutList(signed):
-            return {"op": "keys.list.put", "list": plain(signed)}
-        case asking.GetLists(room):
-            return {"op": "keys.list.get", "room": room}
-        case asking.Claim(claim, room, devices):
-            return {
-                "op": "keys.claim",
-                "claim": claim,
-                "room": room,
-                "devices": [list(one) for one in devices],
-            }
-        case asking.SendKeys(room, mid, keys):
-            return {"op": "keys.send", "room": room, "mid": mid, **of_epoch(keys)}
-        case asking.SendMessage(room, mid, data, session, urgent, lists):
-            return {
-                "op": "message.send",
-                "room": room,
-                "mid": mid,
-                "data": data,
-                "session": session,
-                "urgent": urgent,
-                "lists": dict(lists),
-            }
 
 
 def of_epoch(keys: EpochKeys) -> dict[str, Any]:
@@ -210,17 +145,6 @@ def refusal_of(room: str, reply: Frame) -> Refusal:
     """Why something was not stored."""
     lists = lists_of(room, reply["mismatch"]) if "mismatch" in reply else None
     return Refusal(reply["name"], lists, again=reply["name"] == "epoch_unknown")
-
-
-def event_of(frame: Frame) -> asking.Event:
-    """An event as a device takes it."""
-    body, place = frame["body"], epochs.Place(frame["epoch"], frame["offset"])
-    content: EpochKeys | asking.MessageData | None = None
-    if body["kind"] == "keys":
-        content = msgspec.convert([body["header"], body["signature"], body["slots"]], EpochKeys)
-    elif body["kind"] == "message":
-        content = asking.MessageData(body["mid"], body["data"], body.get("session"))
-    return asking.Event(frame["room"], place, frame.get("sender", ""), frame.get("device", ""), content)
 
 
 def now_ms() -> int:

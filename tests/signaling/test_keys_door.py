@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from config.settings import KeySettings
+from loadtest.key_frames import frame_of
 from protocol.codec import decode_body
 from protocol.e2ee.asking import SendMessage, SetAside, Suspicion
 from protocol.e2ee.contents import Text
@@ -17,7 +18,7 @@ from protocol.events import KeysBody
 from relay.writes import AddMember, RemoveMember, Revoke
 from tests.signaling.door_client import door_client, new_mid
 from tests.signaling.door_server import DoorServer, door_server
-from tests.signaling.keys_kit import Phone, now_ms, wire
+from tests.signaling.keys_kit import Phone, now_ms
 
 
 @pytest.fixture
@@ -30,6 +31,7 @@ async def server(tmp_path: Path) -> AsyncIterator[DoorServer]:
 async def take_all(*phones: Phone) -> None:
     """Everyone takes in all there is; what they do about it, too."""
     for phone in phones:
+        assert isinstance(phone.server, DoorServer)
         head = (await phone.server.store.heads(["r"]))["r"].head
         await phone.take("r", head)
 
@@ -126,14 +128,14 @@ async def test_a_message_for_another_list_is_refused_with_all_that_is_needed(
     while ann.device.requests() and not isinstance(ann.device.requests()[0], SendMessage):
         ann.note(await ann.ask(ann.device.requests()[0]))
     message = ann.device.requests()[0]
-    outdated = await ann.client.request(**wire(message) | {"lists": {"ann": 1, "ben": 7, "eve": 1}})
+    outdated = await ann.client.request(**frame_of(message) | {"lists": {"ann": 1, "ben": 7, "eve": 1}})
     assert outdated["name"] == "device_mismatch"
     assert outdated["mismatch"]["stale"] == ["ben", "eve"]
     assert len(outdated["mismatch"]["lists"]) == 2
-    left_out = await ann.client.request(**wire(message) | {"lists": {"ann": 1}})
+    left_out = await ann.client.request(**frame_of(message) | {"lists": {"ann": 1}})
     assert left_out["mismatch"]["missing"] == [["ben", "b1"]]
-    assert (await ann.client.request(**wire(message)))["op"] == "ok"
-    assert (await ann.client.request(**wire(message) | {"lists": {}}))["result"]["duplicate"] is True
+    assert (await ann.client.request(**frame_of(message)))["op"] == "ok"
+    assert (await ann.client.request(**frame_of(message) | {"lists": {}}))["result"]["duplicate"] is True
 
 
 async def test_a_device_is_asked_for_more_prekeys_before_they_run_out(people: tuple[Phone, Phone]) -> None:
