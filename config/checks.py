@@ -18,6 +18,11 @@ MAX_CUES = 16
 
 _KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _MAIL = re.compile(r"mailto:[!-?A-~]{1,64}@[A-Za-z0-9.-]{1,253}")
+_BUS_PATHS = {
+    "redis": re.compile(r"(/[0-9]{0,5})?"),
+    "redis+sentinel": re.compile(r"/[A-Za-z0-9._-]{1,64}"),
+    "redis+cluster": re.compile(r"/?"),
+}
 _HOST = re.compile(r"[A-Za-z0-9._-]{1,253}")
 
 
@@ -124,8 +129,41 @@ def one_line(value: str) -> str | None:
 
 
 def bus_url(value: str) -> str | None:
-    """``memory://``, the bus inside one process."""
-    return None if value == "memory://" else "must be memory://"
+    """``memory://``, the bus inside one process, or Redis in one of its ways; no passwords, no options."""
+    parts = urlsplit(value)
+    path = _BUS_PATHS.get(parts.scheme.replace("rediss", "redis", 1))
+    plain = not parts.query and not parts.fragment and "@" not in parts.netloc
+    hosts = [_split(f"//{each}") for each in parts.netloc.split(",")]
+    reachable = all(each and _HOST.fullmatch((each.hostname or "").replace(":", "-")) for each in hosts)
+    one = len(hosts) == 1 or "+" in parts.scheme
+    if value == "memory://" or (path and path.fullmatch(parts.path) and plain and reachable and one):
+        return None
+    return (
+        "must be memory://, redis://host:6379/0, redis+sentinel://host:26379,host:26379/master or "
+        "redis+cluster://host:6379,host:6379 (or rediss... for TLS); users and passwords are settings of "
+        "their own"
+    )
+
+
+def bus_keys(value: str | None) -> str | None:
+    """One or more keys that cannot be guessed."""
+    if value is None or (value.split() and all(len(key) >= MIN_SECRET_BYTES for key in value.split())):
+        return None
+    return f"must have at least {MIN_SECRET_BYTES} characters, each: try `openssl rand -hex 32`"
+
+
+def password(value: str | None) -> str | None:
+    """A password as an ACL of Redis can hold it: printable, and without spaces."""
+    if value is None or (value.isprintable() and value and " " not in value):
+        return None
+    return "must have printable characters and no spaces"
+
+
+def bus_prefix(value: str) -> str | None:
+    """What names in Redis begin with; no braces, which mean something in a cluster."""
+    return (
+        None if _KEY_ID.fullmatch(value) else "must have 1 to 64 characters out of letters, digits and . _ -"
+    )
 
 
 def api_keys(value: Mapping[str, str]) -> str | None:

@@ -42,6 +42,16 @@ RULES: tuple[Rule, ...] = (
         "a certificate and its key go together: give both or neither",
     ),
     Rule(
+        ("bus.url", "bus.key"),
+        lambda s: s.bus.url != "memory://" and s.bus.key is None,
+        "nodes would believe anyone who can write to Redis: give a key (`openssl rand -hex 32`)",
+    ),
+    Rule(
+        ("bus.tls_certificate", "bus.tls_key"),
+        lambda s: (s.bus.tls_certificate is None) != (s.bus.tls_key is None),
+        "a certificate and its key go together: give both or neither",
+    ),
+    Rule(
         ("tokens.keys", "tokens.jwks"),
         lambda s: not s.tokens.keys and not s.tokens.jwks,
         "nobody could connect: give an API key or a JWKS address (or start with --dev)",

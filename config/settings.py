@@ -107,7 +107,39 @@ class StoreSettings:
 class BusSettings:
     """How nodes tell each other that there is something new."""
 
-    url: str = setting("memory://", "The bus: `memory://` for a single node.", check=checks.bus_url)
+    url: str = setting(
+        "memory://",
+        "The bus: `memory://` for a single node, or Redis: `redis://HOST:PORT/DB`, "
+        "`redis+sentinel://HOST:PORT,HOST:PORT/MASTER`, `redis+cluster://HOST:PORT,HOST:PORT`; with `rediss` "
+        "over TLS.",
+        check=checks.bus_url,
+    )
+    key: str | None = setting(
+        None,
+        "The cluster's key, the same on all nodes: what they send each other is authenticated with it. "
+        "Several are separated by spaces, for changing it: the first one signs, all are believed.",
+        secret=True,
+        check=checks.bus_keys,
+    )
+    prefix: str = setting(
+        "rapport", "What the keys and channels in Redis begin with.", check=checks.bus_prefix
+    )
+    username: str | None = setting(None, "User at Redis (ACL).")
+    password: str | None = setting(None, "Password at Redis.", secret=True, check=checks.password)
+    sentinel_username: str | None = setting(None, "User at the Sentinels.")
+    sentinel_password: str | None = setting(
+        None, "Password at the Sentinels.", secret=True, check=checks.password
+    )
+    tls_ca: str | None = setting(
+        None,
+        "PEM file with the authorities that Redis' certificate may be from.",
+        default_is="those that the system trusts",
+        file=True,
+    )
+    tls_certificate: str | None = setting(
+        None, "PEM file with the certificate that this node shows to Redis.", file=True
+    )
+    tls_key: str | None = setting(None, "PEM file with the private key of that certificate.", file=True)
 
 
 @dataclass(frozen=True, slots=True)

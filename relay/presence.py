@@ -1,5 +1,7 @@
 """Who is connected: how many connections each account holds on this node."""
 
+from collections.abc import Sequence
+
 
 class Presence:
     """Counts connections by account. An account is online while it holds at least one."""
@@ -29,3 +31,7 @@ class Presence:
     def __len__(self) -> int:
         """How many accounts are online."""
         return len(self._connections)
+
+    def accounts(self) -> Sequence[str]:
+        """All that are online now."""
+        return list(self._connections)

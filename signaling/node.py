@@ -19,7 +19,9 @@ from aiohttp import web
 from config import Settings
 from protocol import errors
 from relay.blobs.folder import BlobFolder
+from relay.bus import Bus
 from relay.bus.local import LocalBus
+from relay.bus.redis import RedisBus
 from relay.errors import StoreError
 from relay.sqlite import SqliteStore
 from relay.writes import ForgetIdempotency, Write
@@ -108,7 +110,7 @@ class Node:
         self.metrics = Metrics()
         self.timebase = Timebase()
         self.store = SqliteStore(Path(settings.store.url.removeprefix("sqlite:///")))
-        self.bus = LocalBus()
+        self.bus: Bus = LocalBus() if settings.bus.url == "memory://" else RedisBus(settings.bus)
         self.hub = Hub(self.store, self.bus, settings.limits, self.timebase)
         self.webhooks = Webhooks(
             settings.webhooks, self.store, self.timebase, self.metrics.delivery_attempted

@@ -5,7 +5,8 @@ durable depends on one: events are in the log and the heads sent with every ping
 looked up at each hello.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 import msgspec
@@ -13,7 +14,7 @@ import msgspec
 from relay.rows import StoredEvent
 
 
-class EventNotice(msgspec.Struct, frozen=True, gc=False):
+class EventNotice(msgspec.Struct, frozen=True, gc=False, tag="event"):
     """An event was committed. Carried whole, so that a reader that is up to date need not read the store."""
 
     room: str
@@ -21,7 +22,7 @@ class EventNotice(msgspec.Struct, frozen=True, gc=False):
     event: StoredEvent
 
 
-class SignalNotice(msgspec.Struct, frozen=True, gc=False):
+class SignalNotice(msgspec.Struct, frozen=True, gc=False, tag="signal"):
     """Something short-lived of a room: typing, presence, quality, countdown. Stored nowhere.
 
     A later one with the same `key` replaces an earlier one that a slow receiver has not got yet.
@@ -35,7 +36,7 @@ class SignalNotice(msgspec.Struct, frozen=True, gc=False):
     to_waiting: bool = False  # made for those, too, who wait to be admitted and get nothing else of the room
 
 
-class PlaceNotice(msgspec.Struct, frozen=True, gc=False):
+class PlaceNotice(msgspec.Struct, frozen=True, gc=False, tag="place"):
     """The account's own place in a session of a room changed: outside, waiting, or inside.
 
     `connections` are those that it is, or was, there with.
@@ -48,7 +49,7 @@ class PlaceNotice(msgspec.Struct, frozen=True, gc=False):
     connections: tuple[str, ...]
 
 
-class DirectNotice(msgspec.Struct, frozen=True, gc=False):
+class DirectNotice(msgspec.Struct, frozen=True, gc=False, tag="direct"):
     """A message of the server to the connections of one account (`device` None: all of them).
 
     A later one with the same `key` replaces an earlier one that a slow receiver has not got yet.
@@ -60,7 +61,7 @@ class DirectNotice(msgspec.Struct, frozen=True, gc=False):
     body: bytes
 
 
-class MembershipNotice(msgspec.Struct, frozen=True, gc=False):
+class MembershipNotice(msgspec.Struct, frozen=True, gc=False, tag="membership"):
     """The account's own place in a room changed: its connections start or end that subscription (`role`
     None).
     """
@@ -70,14 +71,14 @@ class MembershipNotice(msgspec.Struct, frozen=True, gc=False):
     role: str | None
 
 
-class RevokedNotice(msgspec.Struct, frozen=True, gc=False):
+class RevokedNotice(msgspec.Struct, frozen=True, gc=False, tag="revoked"):
     """The account (`device` None) or device was barred: its connections are to be closed now."""
 
     account: str
     device: str | None
 
 
-class ConnectedNotice(msgspec.Struct, frozen=True, gc=False):
+class ConnectedNotice(msgspec.Struct, frozen=True, gc=False, tag="connected"):
     """A device connected as `connection`: every other connection of that device is replaced by it."""
 
     account: str
@@ -85,7 +86,7 @@ class ConnectedNotice(msgspec.Struct, frozen=True, gc=False):
     connection: str
 
 
-class PresenceNotice(msgspec.Struct, frozen=True, gc=False):
+class PresenceNotice(msgspec.Struct, frozen=True, gc=False, tag="presence"):
     """The account got its first connection or lost its last. Made by the bus, for the node where that
     happened.
     """
@@ -94,7 +95,7 @@ class PresenceNotice(msgspec.Struct, frozen=True, gc=False):
     online: bool
 
 
-class InboxNotice(msgspec.Struct, frozen=True, gc=False):
+class InboxNotice(msgspec.Struct, frozen=True, gc=False, tag="inbox"):
     """A room changed in the inboxes of the addressees, and no event tells of it."""
 
     room: str
@@ -120,19 +121,49 @@ class Delivery(msgspec.Struct, frozen=True, gc=False):
     notice: Notice
 
 
+def bounded_size(notice: Notice) -> int | None:
+    """The bytes of a body that count for the limits of a queue; None for notices that are always kept."""
+    match notice:
+        case EventNotice():
+            return len(notice.event.body)
+        case SignalNotice():
+            return len(notice.body)
+        case _:
+            return None
+
+
 Deliver = Callable[[Sequence[Delivery]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class BusStatistics:
+    """How a bus is doing."""
+
+    ready: bool
+    """Whether notices of other nodes reach this one, as far as the last probe of it tells."""
+    dropped: int = 0
+    """Notices that were dropped since the start: at a limit, or because the bus could not be reached."""
+    gaps: int = 0
+    """How often this node found since the start that it may have missed notices."""
+    refused: Mapping[str, int] = field(default_factory=dict)
+    """What others sent and was not taken since the start, by the cause."""
 
 
 class Bus(Protocol):
     """Carries notices to every node that holds a connection of an account.
 
-    Notices of one publisher reach each node in the order they were published, those of one loop turn in one
-    call of `deliver`, which is never made from inside `publish`. A node receives what it publishes itself.
+    Notices of one publisher reach each node in the order they were published, none of them twice, those of
+    one loop turn in one call of `deliver` (in several if they are too large to travel together), which is
+    never made from inside `publish`. A node receives what it publishes itself, whatever the bus is doing.
     All methods belong to one event loop.
     """
 
-    async def start(self, deliver: Deliver) -> None:
-        """Begin to receive. `deliver` must not block; what it raises goes to the loop's exception handler."""
+    async def start(self, deliver: Deliver, missed: Callable[[], None]) -> None:
+        """Begin to receive. Neither callback may block; what they raise goes to the loop's exception handler.
+
+        `missed` is called when notices of other nodes may have been lost, once they arrive again: whatever is
+        known from notices is to be compared with the store. A bus that cannot be reached is no error.
+        """
 
     async def stop(self) -> None:
         """Deliver what was published, then nothing more. Stopping twice is harmless."""
@@ -143,8 +174,15 @@ class Bus(Protocol):
     def detach(self, account: str) -> None:
         """This node holds one connection of the account less. The last anywhere gives a `PresenceNotice`."""
 
+    async def settle(self) -> None:
+        """Return once the other nodes reach the accounts attached so far, and no longer those detached.
+
+        What is committed after that is heard of here; what was committed before is in the store. Returns
+        within seconds when the bus cannot be reached, too: then `missed` is called later.
+        """
+
     async def online(self, accounts: Collection[str]) -> frozenset[str]:
-        """Those of the accounts that have a connection on any node."""
+        """Those of the accounts that have a connection on any node, as far as other nodes can be asked."""
 
     def publish(self, accounts: Collection[str], notice: Notice) -> None:
         """Send a notice to the nodes of those accounts. Never blocks, never fails.
@@ -154,5 +192,5 @@ class Bus(Protocol):
         """
 
     @property
-    def dropped(self) -> int:
-        """Notices dropped at the limit since the start."""
+    def statistics(self) -> BusStatistics:
+        """How the bus is doing now."""

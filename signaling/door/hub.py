@@ -10,7 +10,7 @@ import asyncio
 import random
 import secrets
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence, Set
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Protocol, assert_never
 
@@ -61,6 +61,9 @@ class Link(Protocol):
 
     def event(self, message: EventMessage) -> None:
         """An event of a room of its account was committed."""
+
+    def compare(self, rooms: Set[str]) -> None:
+        """The store was asked which rooms its account is in: begin anew if that was not known."""
 
     def observed(self, log: RoomHead) -> None:
         """The store was asked how far the log of one of its rooms reaches."""
@@ -118,6 +121,7 @@ class Hub:
         self._accounts: dict[str, _Account] = {}
         self._presence = PresenceTeller(store, self.signal)
         self._closed: Counter[str] = Counter()
+        self._missed: Callable[[], None] = lambda: None
         self._empty = asyncio.Event()
         self._last_id = 0
         self._watch_rooms: Callable[[Collection[str], str], None] = lambda accounts, room: None
@@ -126,7 +130,7 @@ class Hub:
 
     async def start(self) -> None:
         """Begin to receive from the bus, which is started by this."""
-        await self._bus.start(self._deliver)
+        await self._bus.start(self._deliver, self._may_have_missed)
 
     async def stop(self) -> None:
         """Stop receiving. Connections are closed before, with :meth:`close_all`."""
@@ -177,6 +181,10 @@ class Hub:
         assert link.device is not None
         self._bus.publish([account], ConnectedNotice(account, link.device, link.connection))
         return known.bucket
+
+    async def settle(self) -> None:
+        """Wait until what is published on any node reaches the accounts attached so far."""
+        await self._bus.settle()
 
     def detach(self, link: Link, account: str) -> None:
         """The opposite of :meth:`attach`."""
@@ -230,9 +238,17 @@ class Hub:
         """Have ``watch`` told, with accounts and a room, of all that changes a room in inboxes."""
         self._watch_rooms = watch
 
+    def on_missed(self, look: Callable[[], None]) -> None:
+        """Have ``look`` told when notices may have been missed."""
+        self._missed = look
+
     def stats(self) -> HubStatistics:
         """For metrics."""
         return HubStatistics(len(self._links), len(self._accounts), dict(self._closed))
+
+    def by_account(self) -> Mapping[str, Sequence[Link]]:
+        """The connections of each account as they are now."""
+        return {account: list(known.links.values()) for account, known in self._accounts.items()}
 
     def links(self) -> Iterator[Link]:
         """All connections, in no order."""
@@ -271,6 +287,9 @@ class Hub:
                 self._direct(notice)
             case _:
                 assert_never(notice)
+
+    def _may_have_missed(self) -> None:
+        self._missed()
 
     def _of(self, accounts: Collection[str]) -> Iterator[Link]:
         for account in accounts:

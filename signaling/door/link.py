@@ -189,6 +189,15 @@ class Link:
         """The rooms whose events this connection is to get."""
         return self._rooms.keys()
 
+    def compare(self, rooms: Set[str]) -> None:
+        """The store was asked which rooms the account is in: begin anew if that was not known here.
+
+        Also while ``hello`` is answered, from what was read before. A change that is on its way can end the
+        connection as well, which is rare and costs the client nothing but a ``hello``.
+        """
+        if self._feed is not None and {room for room in rooms if self._reaches(room)} != self._rooms.keys():
+            self.goodbye(errors.FAILED, 0)
+
     def observed(self, log: RoomHead) -> None:
         """The store was asked how far the log of a room reaches."""
         if self._feed is not None:
@@ -331,6 +340,7 @@ class Link:
             shared.acks,
             shared.limits,
         )
+        await shared.hub.settle()
         # Asked now that a revocation would be heard of: between the two there is no gap to slip through.
         await shared.access.check_not_revoked(caller.account, hello.device)
         unwritten = shared.acks.latest(caller.account, hello.device)

@@ -1,26 +1,34 @@
 """Looks after connections from time to time: whether their sockets move, and whether a doorbell was missed.
 
 The bus may lose notices, and nothing else would tell that a room has gone on in silence. So every room that
-is delivered here is compared with the store as often as connections are pinged, many rooms in one read.
+is delivered here is compared with the store as often as connections are pinged, many rooms in one read. When
+the bus tells that it may have missed something, that is done at once, and who may be connected and is in
+which rooms is compared as well.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterator
 from itertools import islice
 
 import structlog
 
 from config.settings import LimitSettings
+from protocol import errors
+from protocol.errors import ProtocolError
 from relay.errors import StoreError
 from relay.store import Store
 from signaling.door.hub import Hub
+from signaling.door.welcome import MAX_ROOMS, PAGE
 
 STALL_CHECKS = 4
 """How often within the time allowed a stalled socket is looked for."""
 
 ROOMS_AT_ONCE = 256
+PAUSE_SECONDS = 1.0
+"""How soon after what was missed was looked for it is looked for again."""
 
 _log = structlog.get_logger("rapport.door")
 
@@ -33,6 +41,8 @@ class Watch:
         self._store = store
         self._limits = limits
         self._tasks: list[asyncio.Task[None]] = []
+        self._missed = asyncio.Event()
+        hub.on_missed(self._missed.set)
 
     def start(self) -> None:
         """Begin."""
@@ -55,11 +65,21 @@ class Watch:
 
     async def _watch_heads(self) -> None:
         while True:
-            await asyncio.sleep(self._limits.ping_seconds)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._limits.ping_seconds):
+                    await self._missed.wait()
+            missed = self._missed.is_set()
+            self._missed.clear()
             try:
                 await self.compare_heads()
+                if missed:
+                    await self.compare_accounts()
             except StoreError as error:
                 _log.warning("heads_not_compared", error=error.name)
+                if missed:
+                    self._missed.set()
+            if missed:
+                await asyncio.sleep(PAUSE_SECONDS)
 
     async def compare_heads(self) -> None:
         """Have every room that lies behind the store read from it. Raises :exc:`StoreError`."""
@@ -69,6 +89,28 @@ class Watch:
             for link in self._hub.links():
                 for room in link.rooms & heads.keys():
                     link.observed(heads[room])
+
+    async def compare_accounts(self) -> None:
+        """End connections that are revoked, or do not know which rooms they are in. Raises
+        :exc:`StoreError`.
+        """
+        for account, links in self._hub.by_account().items():
+            rooms = await self._rooms_of(account)
+            for link in links:
+                if link.device is not None and await self._store.revocation(account, link.device):
+                    link.end(errors.DEVICE_REVOKED, ProtocolError(errors.REVOKED))
+                else:
+                    link.compare(rooms)
+
+    async def _rooms_of(self, account: str) -> frozenset[str]:
+        found: list[str] = []
+        after = ""
+        while page := await self._store.rooms_of(account, after=after, limit=PAGE):
+            found += [one.room for one in page]
+            after = page[-1].room
+            if len(found) >= MAX_ROOMS:
+                break
+        return frozenset(found[:MAX_ROOMS])
 
 
 def _take(rooms: Iterator[str]) -> Iterator[str]:

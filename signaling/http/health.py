@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Protocol
 
@@ -85,7 +85,7 @@ class Health:
         self._check_scraper(request)
         snapshot = Snapshot(
             hub=self._hub.stats(),
-            bus_dropped=self._bus.dropped,
+            bus=self._bus.statistics,
             store=await self._store_statistics(),
             workers=await self._worker_statistics(),
             worker_restarts=self._pool.restarts,
@@ -96,10 +96,8 @@ class Health:
         return web.Response(body=self._metrics.exposition(snapshot), headers={"Content-Type": CONTENT_TYPE})
 
     async def _checks(self) -> Mapping[str, bool]:
-        store, bus, workers = await asyncio.gather(
-            self._store_statistics(), _answers(self._bus.online(())), self._worker_statistics()
-        )
-        return {"store": store is not None, "bus": bus, "media": bool(workers)}
+        store, workers = await asyncio.gather(self._store_statistics(), self._worker_statistics())
+        return {"store": store is not None, "bus": self._bus.statistics.ready, "media": bool(workers)}
 
     async def _store_statistics(self) -> StoreStatistics | None:
         try:
@@ -143,12 +141,3 @@ def is_local(request: web.Request) -> bool:
     if "Forwarded" in request.headers or "X-Forwarded-For" in request.headers or request.remote is None:
         return False
     return ip_address(request.remote).is_loopback
-
-
-async def _answers(question: Awaitable[object]) -> bool:
-    try:
-        async with asyncio.timeout(ANSWER_SECONDS):
-            await question
-    except TimeoutError:
-        return False
-    return True

@@ -20,6 +20,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from relay.blob_rows import BlobTotals
+from relay.bus import BusStatistics
 from relay.rows import StoreStatistics
 from relay.webhooks import Backlog
 from rtc.control import WorkerStats
@@ -42,7 +43,7 @@ class Snapshot:
     """Figures that the parts of a node keep themselves."""
 
     hub: HubStatistics
-    bus_dropped: int
+    bus: BusStatistics
     store: StoreStatistics | None
     """None when the store does not answer."""
     workers: Mapping[int, WorkerStats]
@@ -176,12 +177,19 @@ class _Figures(Collector):
         yield _gauge("rapport_accounts", "Accounts with a connection.", snapshot.hub.accounts)
         closed = snapshot.hub.closed
         yield _counters("rapport_connections_closed", "Connections closed by this side.", "code", closed)
-        yield _counter("rapport_bus_dropped", "Notices dropped at the bus's limit.", snapshot.bus_dropped)
+        yield from _bus_figures(snapshot.bus)
         yield _counter("rapport_media_worker_restarts", "Workers that died.", snapshot.worker_restarts)
         yield from _store_figures(snapshot.store)
         yield from _blob_figures(snapshot.blobs)
         yield from _media_figures(snapshot.workers)
         yield from _webhook_figures(snapshot.backlogs, snapshot.now_ms)
+
+
+def _bus_figures(bus: BusStatistics) -> Iterable[Metric]:
+    yield _gauge("rapport_bus_up", "Whether other nodes can be heard.", bus.ready)
+    yield _counter("rapport_bus_dropped", "Notices dropped at a limit, or out of reach.", bus.dropped)
+    yield _counter("rapport_bus_gaps", "Times at which notices may have been missed.", bus.gaps)
+    yield _counters("rapport_bus_refused", "What came over the bus and was not taken.", "cause", bus.refused)
 
 
 def _store_figures(store: StoreStatistics | None) -> Iterable[Metric]:

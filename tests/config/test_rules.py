@@ -16,6 +16,8 @@ GOOD: dict[str, str] = {"RAPPORT_TOKENS_KEYS": f"main={KEY}", "RAPPORT_MEDIA_ANN
 # What breaks each rule, as environment variables without their prefix, in the order of the table.
 BREAKING: list[dict[str, Any]] = [
     {"SERVER_TLS_KEY": "key.pem"},
+    {"BUS_URL": "redis://127.0.0.1"},
+    {"BUS_TLS_KEY": "key.pem"},
     {"TOKENS_KEYS": ""},
     {"TOKENS_JWKS": "main=https://idp.example/jwks"},
     {"SERVER_PORT": 40_002, "MEDIA_WORKERS": 3},
@@ -42,6 +44,8 @@ BREAKING: list[dict[str, Any]] = [
 # As close as one can come to breaking a rule.
 KEEPING: list[dict[str, Any]] = [
     {"SERVER_TLS_KEY": "key.pem", "SERVER_TLS_CERTIFICATE": "certificate.pem"},
+    {"BUS_URL": "redis://127.0.0.1", "BUS_KEY": KEY},
+    {"BUS_TLS_KEY": "key.pem", "BUS_TLS_CERTIFICATE": "certificate.pem"},
     {"TOKENS_KEYS": "", "TOKENS_JWKS": "idp=https://idp.example/jwks"},
     {"SERVER_PORT": 40_003, "MEDIA_WORKERS": 3},
     {"SERVER_PORT": 39_999},

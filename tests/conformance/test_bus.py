@@ -1,6 +1,7 @@
 """What every Bus does. A cluster has one node or more; what one publishes, the last receives."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
@@ -12,14 +13,18 @@ from relay.bus import (
     Delivery,
     DirectNotice,
     EventNotice,
+    InboxNotice,
     MembershipNotice,
     Notice,
+    PlaceNotice,
     PresenceNotice,
     RevokedNotice,
     SignalNotice,
 )
 from relay.bus.local import LocalBus
+from relay.bus.redis import RedisBus
 from relay.rows import StoredEvent
+from tests.redis_process import CALM, RedisProcess, redis_process, until
 
 
 class Cluster(Protocol):
@@ -45,12 +50,29 @@ class LocalCluster:
         return self._bus
 
 
+class RedisCluster:
+    """Two nodes, or one, that know each other through Redis."""
+
+    def __init__(self, redis: RedisProcess, nodes: int) -> None:
+        settings = redis.settings(prefix=f"test{next(_clusters)}")
+        self._buses = [
+            RedisBus(settings, timing=CALM, max_notices=100, max_bytes=10_000) for _ in range(nodes)
+        ]
+
+    def publisher(self) -> Bus:
+        return self._buses[0]
+
+    def receiver(self) -> Bus:
+        return self._buses[-1]
+
+
 class Node:
     """A receiving node and what it got, call by call."""
 
     def __init__(self, bus: Bus) -> None:
         self.bus = bus
         self.calls: list[Sequence[Delivery]] = []
+        self.missed = 0
         self._heard = asyncio.Condition()
         self._wakers: set[asyncio.Task[None]] = set()
 
@@ -59,6 +81,9 @@ class Node:
         task = asyncio.ensure_future(self._wake())
         self._wakers.add(task)
         task.add_done_callback(self._wakers.discard)
+
+    def miss(self) -> None:
+        self.missed += 1
 
     async def _wake(self) -> None:
         async with self._heard:
@@ -76,20 +101,32 @@ class Node:
     async def until(self, count: int) -> None:
         """Wait for so many notices that are not about presence."""
         async with self._heard:
-            await asyncio.wait_for(self._heard.wait_for(lambda: len(self.notices) >= count), 10)
+            await asyncio.wait_for(self._heard.wait_for(lambda: len(self.notices) >= count), 60)
 
 
-@pytest.fixture(params=[LocalCluster])
-def cluster(request: pytest.FixtureRequest) -> Cluster:
-    made: Cluster = request.param()
-    return made
+_clusters = itertools.count()
+
+
+@pytest.fixture(params=["local", "redis, one node", "redis, two nodes"])
+async def cluster(request: pytest.FixtureRequest) -> AsyncIterator[Cluster]:
+    if request.param == "local":
+        yield LocalCluster()
+        return
+    async with redis_process() as redis:
+        yield RedisCluster(redis, nodes=1 if "one" in request.param else 2)
 
 
 @pytest.fixture
 async def node(cluster: Cluster) -> AsyncIterator[Node]:
     node = Node(cluster.receiver())
-    await node.bus.start(node.deliver)
+    await node.bus.start(node.deliver, node.miss)
+    await until(lambda: node.bus.statistics.ready)
+    publisher = cluster.publisher()
+    if publisher is not node.bus:
+        await publisher.start(lambda deliveries: None, lambda: None)
     yield node
+    if publisher is not node.bus:
+        await publisher.stop()
     await node.bus.stop()
 
 
@@ -105,11 +142,14 @@ ALL: tuple[Notice, ...] = (
     MembershipNotice("r", "ben", None),
     RevokedNotice("ben", None),
     ConnectedNotice("ben", "d", "c1"),
+    PlaceNotice("ben", "r", "s", "waiting", ("c1", "c2")),
+    InboxNotice("r"),
 )
 
 
 async def test_every_notice_arrives_as_it_was(cluster: Cluster, node: Node) -> None:
     node.bus.attach("ben")
+    await node.bus.settle()
     for notice in ALL:
         cluster.publisher().publish(["ben"], notice)
     await node.until(len(ALL))
@@ -119,6 +159,7 @@ async def test_every_notice_arrives_as_it_was(cluster: Cluster, node: Node) -> N
 async def test_only_accounts_that_are_here_are_delivered_to(cluster: Cluster, node: Node) -> None:
     node.bus.attach("ben")
     node.bus.attach("cid")
+    await node.bus.settle()
     cluster.publisher().publish(["ann"], event(1))
     cluster.publisher().publish(["ann", "ben", "cid"], event(2))
     cluster.publisher().publish(["cid"], event(3))
@@ -132,6 +173,7 @@ async def test_only_accounts_that_are_here_are_delivered_to(cluster: Cluster, no
 
 async def test_order_is_kept_and_one_turn_is_one_call(cluster: Cluster, node: Node) -> None:
     node.bus.attach("ben")
+    await node.bus.settle()
     cluster.publisher().publish(["ben"], event(1))
     await node.until(1)
     calls = len(node.calls)
@@ -147,10 +189,12 @@ async def test_connections_of_an_account_are_counted(cluster: Cluster, node: Nod
     node.bus.attach("ben")
     node.bus.attach("ben")
     node.bus.detach("ben")
+    await node.bus.settle()
     cluster.publisher().publish(["ben"], event(1))
     await node.until(1)
     node.bus.detach("ben")
     node.bus.attach("cid")
+    await node.bus.settle()
     cluster.publisher().publish(["ben"], event(2))
     cluster.publisher().publish(["cid"], event(3))
     await node.until(2)
@@ -161,10 +205,13 @@ async def test_presence_is_reported_where_it_changes(cluster: Cluster, node: Nod
     node.bus.attach("ben")
     node.bus.attach("ben")
     node.bus.detach("ben")
+    await node.bus.settle()
     assert await cluster.publisher().online(["ann", "ben"]) == {"ben"}
     node.bus.detach("ben")
+    await node.bus.settle()
     assert await cluster.publisher().online(["ann", "ben"]) == frozenset()
     node.bus.attach("cid")
+    await node.bus.settle()
     cluster.publisher().publish(["cid"], event(1))
     await node.until(1)
     changes = [delivery for delivery in node.got if isinstance(delivery.notice, PresenceNotice)]
@@ -179,6 +226,7 @@ async def test_past_the_limit_only_what_the_store_or_time_makes_good_is_dropped(
     cluster: Cluster, node: Node
 ) -> None:
     node.bus.attach("ben")
+    await node.bus.settle()
     for offset in range(1, 201):
         cluster.publisher().publish(["ben"], event(offset))
     for notice in ALL[1:]:
@@ -187,21 +235,23 @@ async def test_past_the_limit_only_what_the_store_or_time_makes_good_is_dropped(
     kept = [notice for notice in node.notices if isinstance(notice, EventNotice)]
     assert kept == [event(offset) for offset in range(1, len(kept) + 1)]
     assert node.notices[len(kept) :] == list(ALL[2:])
-    assert cluster.publisher().dropped == 200 - len(kept) + 1
+    assert cluster.publisher().statistics.dropped == 200 - len(kept) + 1
 
 
 async def test_large_notices_count_by_their_size(cluster: Cluster, node: Node) -> None:
     node.bus.attach("ben")
+    await node.bus.settle()
     for offset in range(1, 6):
         cluster.publisher().publish(["ben"], event(offset, size=3_000))
     await node.until(3)
-    assert cluster.publisher().dropped == 2
+    assert cluster.publisher().statistics.dropped == 2
     cluster.publisher().publish(["ben"], event(6, size=3_000))
     await node.until(4)
 
 
 async def test_stopping_delivers_what_was_published_and_then_nothing(cluster: Cluster, node: Node) -> None:
     node.bus.attach("ben")
+    await node.bus.settle()
     node.bus.publish(["ben"], event(1))
     await node.bus.stop()
     assert node.notices == [event(1)]
@@ -209,3 +259,14 @@ async def test_stopping_delivers_what_was_published_and_then_nothing(cluster: Cl
     await node.bus.stop()
     await asyncio.sleep(0)
     assert node.notices == [event(1)]
+
+
+async def test_nothing_is_missed_as_long_as_nothing_fails(cluster: Cluster, node: Node) -> None:
+    node.bus.attach("ben")
+    await node.bus.settle()
+    for offset in range(1, 50):
+        cluster.publisher().publish(["ben"], event(offset))
+        await asyncio.sleep(0)
+    await node.until(49)
+    assert node.notices == [event(offset) for offset in range(1, 50)]
+    assert (node.missed, node.bus.statistics.gaps, node.bus.statistics.refused) == (0, 0, {})

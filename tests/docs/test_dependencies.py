@@ -17,8 +17,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 PACKAGES = ("protocol", "config", "rtc", "relay", "signaling", "loadtest", "web")
 PAGE = (ROOT / "docs" / "dependencies.md").read_text()
 DISTRIBUTIONS = packages_distributions()
-DATA = {"tzdata"}
-"""Declared and never imported: the standard library looks for it itself."""
+DATA = {"hiredis", "tzdata"}
+"""Declared and never imported: redis-py and the standard library look for them themselves."""
 
 
 def canonical(name: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from docs.generate import DOCS
 from protocol import tokens
 from relay.blob_rows import BlobTotals
+from relay.bus import BusStatistics
 from relay.rows import StoreStatistics
 from relay.webhooks import Backlog
 from rtc.control import WorkerStats
@@ -66,7 +67,7 @@ def test_every_metric_is_explained() -> None:
     statistics = WorkerStats(0, 0, 0, 0, 0, 0, 0, {"cause": 1}, 0.0)
     snapshot = Snapshot(
         HubStatistics(0, 0, {"code": 1}),
-        0,
+        BusStatistics(ready=True, refused={"cause": 1}),
         StoreStatistics(0, 0, 0, 0, 0),
         {0: statistics},
         0,

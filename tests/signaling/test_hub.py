@@ -52,6 +52,9 @@ class ScriptedLink:
     def observed(self, log: RoomHead) -> None:
         raise AssertionError("the hub does not read the store")
 
+    def compare(self, rooms: Set[str]) -> None:
+        raise AssertionError("the hub does not read the store")
+
     def signal(self, notice: SignalNotice, message: SignalMessage) -> None:
         self.signals.append((notice, message))
 
