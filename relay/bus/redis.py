@@ -29,6 +29,8 @@ from relay.bus.senders import Senders
 from relay.bus.timing import Timing
 from relay.presence import Presence
 
+CANCEL_SECONDS = 0.1
+
 MAX_NODES = 65_536
 """Nodes whose numbers are remembered, each since its start."""
 
@@ -101,9 +103,11 @@ class RedisBus:
             return
         self._stopping = True
         tasks, self._tasks = self._tasks, []
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        waiting = set(tasks)
+        while waiting:  # a cancellation can be lost within the client library
+            for task in waiting:
+                task.cancel()
+            _, waiting = await asyncio.wait(waiting, timeout=CANCEL_SECONDS)
         self._loopback.stop()
         assert self._sending is not None
         self._wake.set()

@@ -347,6 +347,23 @@ async def test_who_is_revoked_is_cut_off_at_once(server: DoorServer) -> None:
         assert (await ben.request("time.get"))["op"] == "ok"
 
 
+async def test_what_the_bus_may_have_missed_is_looked_up(server: DoorServer) -> None:
+    async with (
+        door_client(server.url) as revoked,
+        door_client(server.url) as removed,
+        door_client(server.url) as ben,
+    ):
+        await revoked.hello(server.token("ann"), "d1")
+        await removed.hello(server.token("cid"), "d1")
+        await ben.hello(server.token("ben"))
+        # Committed on another node, whose notices did not arrive.
+        await server.store.commit(Revoke("ann", "d1", 1), RemoveMember("r", "cid"))
+        server.hub._may_have_missed()
+        assert await ending(revoked) == (4503, "revoked")
+        assert (await removed.op("goodbye"))["op"] == "goodbye"
+        assert (await ben.request("time.get"))["op"] == "ok"
+
+
 async def test_pings_are_answered_or_the_connection_ends(tmp_path: Path) -> None:
     async with door_server(tmp_path / "s.db", ping_seconds=0.1, pong_seconds=0.3) as server:
         async with door_client(server.url) as client:
