@@ -17,7 +17,7 @@ from websockets.exceptions import InvalidStatus
 from config.settings import ServerSettings, TokenSettings
 from protocol import errors
 from protocol.tokens import Claims, mint
-from relay.writes import Revoke
+from relay.writes import RemoveMember, Revoke
 from tests.signaling.door_client import JSON, MSGPACK, DoorClient, Frame, door_client
 from tests.signaling.door_server import KEY, SECRET, DoorServer, door_server
 from tests.signaling.waiting import until
@@ -351,17 +351,17 @@ async def test_what_the_bus_may_have_missed_is_looked_up(server: DoorServer) -> 
     async with (
         door_client(server.url) as revoked,
         door_client(server.url) as removed,
-        door_client(server.url) as ben,
+        door_client(server.url) as other,
     ):
         await revoked.hello(server.token("ann"), "d1")
-        await removed.hello(server.token("cid"), "d1")
-        await ben.hello(server.token("ben"))
+        await removed.hello(server.token("ben"), "d1")
+        await other.hello(server.token("ann"), "d2")
         # Committed on another node, whose notices did not arrive.
-        await server.store.commit(Revoke("ann", "d1", 1), RemoveMember("r", "cid"))
+        await server.store.commit(Revoke("ann", "d1", 1), RemoveMember("r", "ben"))
         server.hub._may_have_missed()
         assert await ending(revoked) == (4503, "revoked")
         assert (await removed.op("goodbye"))["op"] == "goodbye"
-        assert (await ben.request("time.get"))["op"] == "ok"
+        assert (await other.request("time.get"))["op"] == "ok"
 
 
 async def test_pings_are_answered_or_the_connection_ends(tmp_path: Path) -> None:
