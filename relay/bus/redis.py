@@ -29,8 +29,6 @@ from relay.bus.senders import Senders
 from relay.bus.timing import Timing
 from relay.presence import Presence
 
-CANCEL_SECONDS = 0.1
-
 MAX_NODES = 65_536
 """Nodes whose numbers are remembered, each since its start."""
 
@@ -103,11 +101,9 @@ class RedisBus:
             return
         self._stopping = True
         tasks, self._tasks = self._tasks, []
-        waiting = set(tasks)
-        while waiting:  # a cancellation can be lost within the client library
-            for task in waiting:
-                task.cancel()
-            _, waiting = await asyncio.wait(waiting, timeout=CANCEL_SECONDS)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
         self._loopback.stop()
         assert self._sending is not None
         self._wake.set()

@@ -5,6 +5,7 @@ Leaves to the bus what is asked of it and what is done when it does not answer.
 
 import asyncio
 import contextlib
+import random
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -78,7 +79,8 @@ class RedisServer:
         """
         answers: list[Any] = []
         for start in range(0, len(commands), COMMANDS_AT_ONCE):
-            answers += await self._run(commands[start : start + COMMANDS_AT_ONCE])
+            async with self._patience(self._answer_seconds):
+                answers += await self._run(commands[start : start + COMMANDS_AT_ONCE])
         return answers
 
     async def _run(self, commands: Sequence[Command]) -> list[Any]:
@@ -108,11 +110,11 @@ class RedisServer:
         In a cluster it is at the node that has the channel's slot now.
         """
         async with contextlib.AsyncExitStack() as stack:
-            client = await self._subscriber(channel)
-            stack.push_async_callback(client.aclose)
-            pubsub = client.pubsub()
-            stack.push_async_callback(pubsub.aclose)
-            async with asyncio.timeout(2 * self._answer_seconds):
+            async with self._patience(2 * self._answer_seconds):
+                client = await self._subscriber(channel)
+                stack.push_async_callback(client.aclose)
+                pubsub = client.pubsub()
+                stack.push_async_callback(pubsub.aclose)
                 if self._cluster is None:
                     await pubsub.subscribe(channel)
                 else:
@@ -120,6 +122,19 @@ class RedisServer:
                 while await pubsub.get_message(timeout=READ_SECONDS) is None:
                     pass
             yield pubsub
+
+    @contextlib.asynccontextmanager
+    async def _patience(self, seconds: float) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(seconds):
+                yield
+        except TimeoutError:
+            # What is stuck may be the Sentinel that is asked first, or a server whose slots others have now.
+            if self._sentinel is not None:
+                random.shuffle(self._sentinel.sentinels)
+            if self._cluster is not None:
+                await self._cluster.aclose()
+            raise
 
     async def _subscriber(self, channel: str) -> Redis:
         """A client with one connection of its own, which is not made again when it ends."""
@@ -142,7 +157,10 @@ class RedisServer:
         options: dict[str, Any] = {
             "username": username,
             "password": password,
-            "socket_timeout": self._answer_seconds,
+            # The patience is that of `run` and `subscribed`. With a time-out of its own the client library
+            # writes within `asyncio.wait_for`, which loses a cancellation now and then (before Python 3.12),
+            # and makes a task for each command.
+            "socket_timeout": None,
             "socket_connect_timeout": self._answer_seconds,
             "protocol": 2,
             "client_name": "rapport",

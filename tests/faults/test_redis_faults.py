@@ -291,6 +291,20 @@ async def test_a_node_that_stops_is_not_found_any_more(redis: RedisProcess) -> N
         assert await redis.ask("EXISTS", "rapport:account:ben") == 0
 
 
+async def test_a_bus_can_be_stopped_at_any_moment(redis: RedisProcess) -> None:
+    """redis-py #2551, #3941: cancellations that were swallowed, connections that never finished closing."""
+    restless = Timing(answer=60.0, beat=0.0, silence=120.0, refresh=0.0, expiry=600.0, retry=0.0)
+    for turns in range(60):
+        node = Node(redis, restless)
+        await node.bus.start(node.deliver, node.miss)
+        node.bus.attach("ann")
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        async with asyncio.timeout(60):
+            await node.bus.stop()
+    assert await redis.ask("DBSIZE") == 0
+
+
 async def test_a_key_is_changed_without_losing_anything(redis: RedisProcess) -> None:
     new = "another-key-for-tests-that-is-long-enough"
     async with nodes(redis, key=f"{KEY} {new}") as (ann, _), nodes(redis, key=f"{new} {KEY}") as (_, ben):
