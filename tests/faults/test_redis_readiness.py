@@ -1,4 +1,4 @@
-"""A whole node whose Redis dies says so to load balancers and operators, works for whom it has, and recovers."""
+"""A node whose Redis dies says so to load balancers and operators, serves on, and recovers."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from tests.signaling.nodes import BackEnd, back_end, running_node, settings, tok
 async def until_ready_is(api: BackEnd, wanted: bool) -> None:
     """Wait until ``/readyz`` says so; of all its parts only the bus may differ."""
     expected = {"ready": wanted, "serving": True, "store": True, "bus": wanted, "media": True}
+    answer = await api.get("/readyz")
     async with asyncio.timeout(60):
-        while (answer := await api.get("/readyz")).json != expected:
+        while answer.json != expected:
             await asyncio.sleep(0.05)
+            answer = await api.get("/readyz")
     assert answer.status == (200 if wanted else 503)
 
 
