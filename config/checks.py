@@ -24,6 +24,7 @@ _BUS_PATHS = {
     "redis+cluster": re.compile(r"/?"),
 }
 _HOST = re.compile(r"[A-Za-z0-9._-]{1,253}")
+_TURN = re.compile(r"turns?:(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]{1,253})(:\d{1,5})?(\?transport=(udp|tcp))?")
 
 
 def is_loopback(host: str) -> bool:
@@ -186,6 +187,20 @@ def jwks_urls(value: Mapping[str, str]) -> str | None:
         if not issuer or web_url(url) or not secure:
             return "must give each issuer an https:// address (http:// only on loopback)"
     return None
+
+
+def turn_urls(values: tuple[str, ...]) -> str | None:
+    """Addresses of TURN servers (RFC 7065, 3.1)."""
+    if all(_TURN.fullmatch(value) for value in values):
+        return None
+    return "must be addresses such as turn:turn.example.org:3478?transport=udp"
+
+
+def shared_secret(value: str | None) -> str | None:
+    """A secret that two servers share."""
+    if value is None or len(value.encode()) >= MIN_SECRET_BYTES:
+        return None
+    return f"has less than {MIN_SECRET_BYTES} bytes: try `openssl rand -hex 32`"
 
 
 def bearer(value: str | None) -> str | None:

@@ -77,6 +77,16 @@ RULES: tuple[Rule, ...] = (
         "clients have to be told where to send media: give media.announce, or one address as media.host",
     ),
     Rule(
+        ("turn.urls", "turn.secret"),
+        lambda s: bool(s.turn.urls) != bool(s.turn.secret),
+        "TURN servers let nobody in without the secret they share with this server: give both or neither",
+    ),
+    Rule(
+        ("turn.credential_seconds", "sessions.max_minutes"),
+        lambda s: s.turn.credential_seconds < 60 * s.sessions.max_minutes,
+        "a session would outlive what lets it use TURN servers: raise it to sessions.max_minutes",
+    ),
+    Rule(
         ("limits.frame_bytes", "limits.message_bytes"),
         lambda s: 2 * s.limits.frame_bytes < 3 * s.limits.message_bytes,
         "a frame must hold half as much again as a message, whose bytes are Base64 in JSON",

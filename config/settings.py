@@ -168,6 +168,26 @@ class MediaSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class TurnSettings:
+    """TURN servers, for clients whose networks let no media through to the workers."""
+
+    urls: tuple[str, ...] = setting(
+        (), "Their addresses, such as `turns:turn.example.org:443?transport=tcp`.", check=checks.turn_urls
+    )
+    secret: str | None = setting(
+        None,
+        "The secret that they share with this server (coturn: `static-auth-secret`).",
+        secret=True,
+        check=checks.shared_secret,
+    )
+    credential_seconds: float = setting(
+        float(DAY_SECONDS),
+        "How long what a client is given lets it in: as long as a session may take.",
+        between=(600, 7 * DAY_SECONDS),
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class SessionSettings:
     """What holds for sessions unless they say otherwise."""
 
@@ -471,6 +491,7 @@ class Settings:
     store: StoreSettings = field(default_factory=StoreSettings)
     bus: BusSettings = field(default_factory=BusSettings)
     media: MediaSettings = field(default_factory=MediaSettings)
+    turn: TurnSettings = field(default_factory=TurnSettings)
     sessions: SessionSettings = field(default_factory=SessionSettings)
     schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
     replies: ReplySettings = field(default_factory=ReplySettings)

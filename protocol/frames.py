@@ -156,6 +156,13 @@ class MediaOffer(Request, frozen=True, tag="media.offer"):
     """The offer, complete, as of ``setLocalDescription``. No candidates are needed."""
 
 
+class MediaRelays(Request, frozen=True, tag="media.relays"):
+    """The TURN servers for a participant whose network lets nothing else through; asked before each offer."""
+
+    session: SessionId
+    """Which session; this connection must be inside."""
+
+
 class MediaLeave(Request, frozen=True, tag="media.leave"):
     """Close this participant's peer connection and stay in the session."""
 
@@ -373,6 +380,26 @@ class Answer(Struct, frozen=True, tag_field="of", tag="media.offer"):
     """Which life of the session's media this belongs to."""
 
 
+class Relay(Struct, frozen=True):
+    """A TURN server, as ``RTCPeerConnection`` takes it among its ``iceServers``."""
+
+    urls: tuple[str, ...]
+    """Its addresses (RFC 7065)."""
+    username: str
+    """Says when the credential runs out, and nothing of who uses it."""
+    credential: str
+    """Its password. Good for the time told, and to be kept from logs like a token."""
+
+
+class Relays(Struct, frozen=True, tag_field="of", tag="media.relays"):
+    """The TURN servers of this deployment."""
+
+    relays: tuple[Relay, ...]
+    """None if it has none."""
+    expires_ms: Milliseconds
+    """Until when a new connection to them can be made."""
+
+
 class Time(Struct, frozen=True, tag_field="of", tag="time.get"):
     """The server's time."""
 
@@ -395,6 +422,7 @@ Result: TypeAlias = (
     | SessionExtended
     | ScheduleResult
     | Answer
+    | Relays
     | Time
     | Refreshed
     | AroundResult
@@ -445,6 +473,7 @@ AnyRequest: TypeAlias = (
     | SessionRate
     | ScheduleRequest
     | MediaOffer
+    | MediaRelays
     | MediaLeave
     | AroundRequest
     | KeysRequest

@@ -17,6 +17,7 @@ from protocol.frames import (
     AnyRequest,
     MediaLeave,
     MediaOffer,
+    MediaRelays,
     MessageSend,
     Refreshed,
     Result,
@@ -73,6 +74,7 @@ Awaited: TypeAlias = (
     | SessionRate
     | ScheduleRequest
     | MediaOffer
+    | MediaRelays
     | MediaLeave
 )
 """The requests whose results have to be awaited."""
@@ -209,6 +211,9 @@ class Dispatcher:
             case MediaOffer(session=session, sdp=sdp):
                 caller.check_session(session)
                 return await self._media.offer(caller, session, sdp)
+            case MediaRelays(session=session):
+                caller.check_session(session)
+                return await self._media.relays(caller, session)
             case MediaLeave(session=session):
                 caller.check_session(session)
                 await self._media.leave(caller, session)

@@ -150,7 +150,7 @@ class Node:
             self.store, self.rooms, self.sessions, self.timebase, self._told, self.metrics.session_rated
         )
         appointments = Appointments(self.store, self.sessions, self.schedule)
-        self.media = Media(self.sessions, self.hub, self.pool, placement, cut)
+        self.media = Media(self.sessions, self.hub, self.pool, placement, cut, settings.turn, self.timebase)
         self.around = Around.wired(
             self.store, self.rooms, self.bus, self.hub, self.timebase, settings.replies
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from protocol.frames import Answer
+from protocol.frames import Answer, Relays
 from protocol.schedule import ScheduleRequest, ScheduleResult
 from protocol.sessions import SessionExtended, SessionRequest, SessionView
 from signaling.audit.origin import Origin
@@ -44,6 +44,9 @@ class MediaService(Protocol):
 
     async def offer(self, caller: Caller, session_id: str, sdp: str) -> Answer:
         """The answer to a participant's offer."""
+
+    async def relays(self, caller: Caller, session_id: str) -> Relays:
+        """The TURN servers for a participant."""
 
     async def leave(self, caller: Caller, session_id: str) -> None:
         """Close a participant's peer connection."""

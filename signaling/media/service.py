@@ -8,24 +8,28 @@ session after the answer was made keeps it.
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Coroutine
 from typing import Any, Literal, Protocol, TypeAlias, assert_never
 
 import structlog
 
+from config.settings import TurnSettings
 from protocol import errors
 from protocol.errors import ErrorKind, ProtocolError
-from protocol.frames import Answer
+from protocol.frames import Answer, Relays
 from protocol.signals import Reoffer, SignalBody
 from relay.errors import StoreError
 from rtc.control import Connected, Disconnected, EventMessage, Ready, Reason, RosterChanged
 from rtc.errors import RtcError
 from signaling.caller import Caller
+from signaling.media import turn
 from signaling.media.cut import Cut
 from signaling.media.placement import Place, Placement, Seat
 from signaling.media.pool import Pool
 from signaling.observe.logs import failure
 from signaling.sessions.session import Session
+from signaling.timebase import Timebase
 
 RETRY_AFTER_MS = 1000
 MOVE_PAUSE_SECONDS = 0.5
@@ -75,12 +79,16 @@ class Media:
         pool: Pool,
         placement: Placement,
         cut: Cut,
+        turn_settings: TurnSettings,
+        timebase: Timebase,
     ) -> None:
         self._sessions = sessions
         self._signals = signals
         self._pool = pool
         self._placement = placement
         self._cut = cut
+        self._turn = turn_settings
+        self._timebase = timebase
         self._placing: dict[str, asyncio.Task[Seat]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         pool.on_up = placement.up
@@ -103,6 +111,11 @@ class Media:
             self._cut.remove(session_id, caller.account)
             raise
         return Answer(answer, seat.generation)
+
+    async def relays(self, caller: Caller, session_id: str) -> Relays:
+        """The TURN servers for a participant. ``not_joined``, ``session_over``."""
+        await self._sessions.joined(caller, session_id)
+        return turn.relays(self._turn, self._timebase.now_ms(), secrets.token_hex(8))
 
     async def leave(self, caller: Caller, session_id: str) -> None:
         """Close a participant's peer connection; the participant stays in the session. ``not_joined``."""

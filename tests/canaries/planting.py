@@ -27,6 +27,7 @@ from tests.signaling.webhook_kit import Receiver, receiver
 
 SCOPES = "rooms sessions accounts webhooks audit holds usage ratings break_glass export"
 WEBHOOK_SECRET = f"canary-webhook-secret-{secrets.token_hex(16)}"
+TURN_SECRET = f"canary-turn-secret-{secrets.token_hex(16)}"
 METRICS_TOKEN = f"canary-metrics-token-{secrets.token_hex(16)}"
 
 NAMES = (
@@ -46,7 +47,7 @@ class Canaries:
     """Words that are planted, each once, so that one that is found tells where it came from."""
 
     def __init__(self) -> None:
-        self.planted: list[str] = [WEBHOOK_SECRET, METRICS_TOKEN, SECRET]
+        self.planted: list[str] = [WEBHOOK_SECRET, TURN_SECRET, METRICS_TOKEN, SECRET]
 
     def __call__(self, what: str) -> str:
         """A new word, made of letters, digits and hyphens."""
@@ -250,6 +251,8 @@ async def planted(folder: Path) -> AsyncIterator[World]:
             WEBHOOKS_UNDELIVERED_SECONDS="0.1",
             PUSH_AFTER_SECONDS="0.1",
             WEBHOOKS_RETRY_SECONDS="0.1",
+            TURN_URLS="turn:127.0.0.1:9",
+            TURN_SECRET=TURN_SECRET,
             REPLIES_TEXT=word("reply"),
             BLOBS_KEEP_FREE_BYTES="0",
             METRICS_TOKEN=METRICS_TOKEN,

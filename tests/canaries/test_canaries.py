@@ -149,6 +149,8 @@ async def offer(world: World, anna: Person) -> None:
     named = sdp.replace("s=-", f"s={world.word('title')}", 1)
     named = re.sub("(cname|msid):[^ \r]+", lambda found: f"{found[1]}:{world.word('track')}", named)
     await anna.ok("media.offer", session=SESSION, sdp=named)
+    for relay in (await anna.ok("media.relays", session=SESSION))["relays"]:
+        world.word.add(relay["credential"])
     await anna.ok("media.leave", session=SESSION)
     for bad in (
         world.word("sdp"),

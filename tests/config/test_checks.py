@@ -85,6 +85,12 @@ SECRET = "s" * checks.MIN_SECRET_BYTES
             [{}, {"idp": "https://idp.example/jwks.json"}, {"idp": "http://127.0.0.1:99/jwks"}],
             [{"idp": "http://idp.example/jwks"}, {"": "https://idp.example"}, {"idp": "nonsense"}],
         ),
+        (
+            checks.turn_urls,
+            [(), ("turn:turn.example.org", "turns:[2001:db8::1]:443?transport=tcp", "turn:192.0.2.1:3478")],
+            [("turn.example.org",), ("stun:a.example",), ("turn:",), ("turn:a?transport=sctp",)],
+        ),
+        (checks.shared_secret, [None, SECRET], ["", SECRET[:-1]]),
         (checks.bearer, [None, "a" * 16], ["", "a" * 15, "a" * 513, "with a space in it"]),
     ],
 )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from config.settings import TurnSettings
 from protocol import errors
 from protocol.errors import ErrorKind, ProtocolError
 from protocol.fields import Modality
@@ -26,6 +27,7 @@ from tests.signaling.media_kit import FakeWorkers, Signals
 from tests.signaling.sessions_kit import MINUTE, Kit, person
 from tests.signaling.waiting import until
 
+TURN = TurnSettings(urls=("turn:turn.example.org",), secret="s" * 32)
 ANNA, BEN = person("anna", "therapist"), person("ben", "client")
 
 
@@ -39,7 +41,7 @@ class MediaKit:
         self.pool = Pool(2, self.workers)
         placement = Placement()
         self.cut = Cut(self.pool, placement)
-        self.media = Media(kit.sessions, self.signals, self.pool, placement, self.cut)
+        self.media = Media(kit.sessions, self.signals, self.pool, placement, self.cut, TURN, kit.timebase)
         kit.telling._media = self.cut
 
     async def session(self, modality: Modality = "video") -> None:
@@ -227,3 +229,11 @@ async def test_a_second_device_of_who_offers_is_not_told(media: MediaKit) -> Non
     media.workers.spawned[0].on_event(RosterChanged("s", 1, "ben", 1, 1))
     await asyncio.gather(*media.media._tasks)
     assert media.signals.told == [("ben-1", Reoffer("s", 1, "roster"))]
+
+
+async def test_only_who_is_in_the_session_may_use_the_turn_servers(media: MediaKit) -> None:
+    await media.session()
+    given = await media.media.relays(ANNA, "s")
+    assert [relay.urls for relay in given.relays] == [TURN.urls]
+    assert await refused(media.media.relays(person("zoe", "guest"), "s")) is errors.NO_SUCH_SESSION
+    assert await refused(media.media.relays(person("cleo", "guest"), "s")) is errors.NOT_JOINED

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="package")  # where the shared brows
 # In the page: `far` plays the server. It answers every offer with the tracks of one person called `far.who`,
 # keeps one far peer connection for each of the near ones, and remembers what it was offered.
 HARNESS = """
-globalThis.begin = async ({ kinds = ["audio", "video"], timing = {} } = {}) => {
+globalThis.begin = async ({ kinds = ["audio", "video"], timing = {}, relays } = {}) => {
   const { Call } = await import("/app/call.js");
   const canvas = Object.assign(document.createElement("canvas"), { width: 64, height: 48 });
   const context = canvas.getContext("2d");
@@ -61,6 +61,7 @@ globalThis.begin = async ({ kinds = ["audio", "video"], timing = {} } = {}) => {
   globalThis.log = { states: [], streams: [], failed: [] };
   globalThis.call = new Call({
     exchange,
+    relays,
     timing: { graceMs: 50, backoffBaseMs: 1, backoffCapMs: 5, ...timing },
     handlers: {
       state: (state) => log.states.push(state),
@@ -218,3 +219,39 @@ async def test_what_is_read_from_an_answer(page: Page) -> None:
         }})()"""
     )
     assert read == [[["0", "ann"], ["2", "bob"]], "sha-256 AB:CD", None]
+
+
+async def test_turn_servers_are_known_before_anything_is_offered(call: Page) -> None:
+    turn = "{ urls: ['turn:turn.invalid'], username: 'u', credential: 'c' }"
+    await call.evaluate(
+        "globalThis.made = []; globalThis.RTCPeerConnection = class extends RTCPeerConnection {"
+        "  constructor(...options) { super(...options); made.push(this); } };"
+        "globalThis.asked = 0;"
+        f"begin({{ relays: async () => (asked += 1, [{turn}]) }})"
+    )
+    await call.until("call.state === 'connected'")
+    assert await call.evaluate("made[0].getConfiguration().iceServers[0].urls") == ["turn:turn.invalid"]
+    await call.evaluate("call.reoffer()")
+    await call.until("far.offers.length === 2")
+    assert await call.evaluate("asked") == 1
+
+
+async def test_an_offer_waits_for_turn_servers_that_cannot_be_told_yet(call: Page) -> None:
+    await call.evaluate(
+        "globalThis.times = 0; begin({ relays: async () => {"
+        "  if (times++ === 0) throw problem('not yet', true); return []; } })"
+    )
+    await call.until("call.state === 'connected'")
+    assert await call.evaluate("times") == 2
+
+
+async def test_a_call_goes_on_when_it_begins_anew_in_the_middle_of_an_offer(call: Page) -> None:
+    await call.evaluate(
+        "globalThis.RTCPeerConnection = class extends RTCPeerConnection {"
+        "  setLocalDescription(...given) {"
+        "    const done = super.setLocalDescription(...given); globalThis.begun?.(); return done; } };"
+        "globalThis.begun = () => { begun = null; call.reoffer({ anew: true }); };"
+        "begin()"
+    )
+    await call.until("call.state === 'connected'")
+    assert await call.evaluate("far.busiest") == 1

@@ -211,6 +211,8 @@ class Therapy:
                 body = {"kind": "message", "mid": frame["mid"], "data": frame["data"], "session": "s1"}
                 offset = await self.event(body, self.account)
                 return {"of": "message.send", "epoch": 1, "offset": offset, "at_ms": now_ms()}
+            case "media.relays":
+                return {"of": "media.relays", "relays": [], "expires_ms": now_ms() + 60_000}
             case op if op.startswith("session."):
                 self._change(frame)
                 return {"of": "session", **self.shown()}

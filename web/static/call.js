@@ -16,6 +16,8 @@ export const TIMING = {
   backoffCapMs: 10_000,
 };
 
+const CONFIGURATION = { bundlePolicy: "max-bundle" };
+
 const NO_HANDLERS = {
   state: () => {}, // ("connecting" | "connected" | "interrupted" | "closed")
   stream: () => {}, // (account, MediaStream), or null for the stream when nothing more comes from them
@@ -25,6 +27,7 @@ const NO_HANDLERS = {
 export class Call {
   state = "closed";
   #exchange;
+  #relays;
   #handlers;
   #timing;
   #backoff;
@@ -32,15 +35,21 @@ export class Call {
   #kinds = ["audio", "video"];
   #others = 1;
   #peer = null;
+  #discarded = null; // resolves when the peer connection is discarded
+  #release = () => {};
   #worker = null; // which life of the media the peer connection belongs to: generation and certificate
   #streams = new Map();
   #negotiating = false;
   #again = false;
   #timer = null;
 
-  /** `exchange(sdp)` sends an offer and gives `{sdp, generation}`; its errors say if they are `temporary`. */
-  constructor({ exchange, handlers = {}, timing = {} }) {
+  /**
+   * `exchange(sdp)` sends an offer and gives `{sdp, generation}`; its errors say if they are `temporary`.
+   * `relays()` gives the TURN servers for a new peer connection, as `RTCPeerConnection` takes them.
+   */
+  constructor({ exchange, relays = async () => [], handlers = {}, timing = {} }) {
     this.#exchange = exchange;
+    this.#relays = relays;
     this.#handlers = { ...NO_HANDLERS, ...handlers };
     this.#timing = { ...TIMING, ...timing };
     this.#backoff = new Backoff({ baseMs: this.#timing.backoffBaseMs, capMs: this.#timing.backoffCapMs });
@@ -89,8 +98,9 @@ export class Call {
 
   #renew() {
     this.#discard();
-    const peer = new RTCPeerConnection({ bundlePolicy: "max-bundle" });
+    const peer = new RTCPeerConnection(CONFIGURATION);
     this.#peer = peer;
+    this.#discarded = new Promise((resolve) => (this.#release = resolve));
     peer.onconnectionstatechange = () => peer === this.#peer && this.#changed(peer.connectionState);
     for (const kind of this.#kinds) {
       const options = { direction: "sendrecv", streams: [new MediaStream()] };
@@ -115,8 +125,15 @@ export class Call {
   }
 
   async #offer(peer) {
+    const discarded = this.#discarded; // what a peer connection is doing when it is closed never ends
     this.#makeRoom(peer);
-    await peer.setLocalDescription();
+    if (peer.localDescription === null) {
+      const iceServers = await this.#relays();
+      if (peer !== this.#peer) return;
+      peer.setConfiguration({ ...CONFIGURATION, iceServers }); // before candidates are gathered
+    }
+    await Promise.race([peer.setLocalDescription(), discarded]);
+    if (peer !== this.#peer) return;
     const answer = await this.#exchange(peer.localDescription.sdp);
     if (peer !== this.#peer) return;
     const worker = { generation: answer.generation, certificate: fingerprint(answer.sdp) };
@@ -124,7 +141,7 @@ export class Call {
       this.#renew(); // another worker answered: it knows nothing of the transport this connection has
       return;
     }
-    await peer.setRemoteDescription({ type: "answer", sdp: answer.sdp });
+    await Promise.race([peer.setRemoteDescription({ type: "answer", sdp: answer.sdp }), discarded]);
     if (peer !== this.#peer) return;
     this.#worker = worker;
     this.#assign(peer, publishers(answer.sdp));
@@ -200,6 +217,7 @@ export class Call {
     clearTimeout(this.#timer);
     this.#peer?.close();
     this.#peer = this.#worker = null;
+    this.#release();
   }
 
   #sender(kind) {

@@ -95,6 +95,7 @@ class SessionPage {
   #openStudio() {
     return new Studio(this.#view, {
       exchange: (sdp) => this.#exchange(sdp),
+      relays: () => this.#relays(),
       name: (account) => this.#visit.people.name(account),
       changed: () => this.#display.render(),
       complain: (...problem) => this.#complain(...problem),
@@ -197,6 +198,11 @@ class SessionPage {
   async #exchange(sdp) {
     if (!this.#visit.isInside) throw new ConnectionLost("not in the session yet");
     return this.#line.request("media.offer", { sdp });
+  }
+
+  async #relays() {
+    if (!this.#visit.isInside) throw new ConnectionLost("not in the session yet");
+    return (await this.#line.request("media.relays", {})).relays;
   }
 
   async #toggle(kind) {

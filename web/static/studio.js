@@ -25,7 +25,7 @@ export class Studio {
   #stopMeter = null;
 
   /**
-   * `page` has `exchange(sdp)`, `name(account)`, `changed()` for whatever is worth another look,
+   * `page` has `exchange(sdp)`, `relays()`, `name(account)`, `changed()` for whatever is worth another look,
    * `complain(words, remedy, action)` and `failed(error)`.
    */
   constructor(view, page) {
@@ -33,6 +33,7 @@ export class Studio {
     this.#page = page;
     this.#call = new Call({
       exchange: page.exchange,
+      relays: page.relays,
       handlers: {
         state: () => page.changed(),
         stream: (account, stream) => this.#streamChanged(account, stream),
