@@ -24,7 +24,7 @@ from config.settings import (
 from protocol import errors
 from protocol.errors import ProtocolError
 from protocol.fields import Place, Role
-from protocol.frames import Answer
+from protocol.frames import Answer, Relays
 from protocol.schedule import ScheduleRequest, ScheduleResult, SessionDay, SessionList
 from protocol.sessions import SessionRequest, SessionView
 from protocol.tokens import Claims, mint
@@ -113,6 +113,9 @@ class ScriptedMedia:
         if self.hold is not None:
             await self.hold.wait()
         return Answer(sdp, 1)
+
+    async def relays(self, caller: Caller, session_id: str) -> Relays:
+        return Relays((), 0)
 
     async def leave(self, caller: Caller, session_id: str) -> None:
         return None
