@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
@@ -34,6 +35,7 @@ from signaling.audit.auditor import Auditor
 from signaling.audit.witness import WitnessError
 from signaling.blobs.places import folder_of
 from signaling.blobs.service import BlobService
+from signaling.cluster.names import CHANCE_BYTES, node_name
 from signaling.dispatch import Dispatcher
 from signaling.door.acks import Acks
 from signaling.door.hub import Hub
@@ -106,12 +108,13 @@ class Node:
 
     def _wire(self) -> None:
         settings = self._settings
+        self.name = node_name(secrets.token_bytes(CHANCE_BYTES))
         self.serving = False
         self.metrics = Metrics()
         self.timebase = Timebase()
         self.store = SqliteStore(Path(settings.store.url.removeprefix("sqlite:///")))
         self.bus: Bus = LocalBus() if settings.bus.url == "memory://" else RedisBus(settings.bus)
-        self.hub = Hub(self.store, self.bus, settings.limits, self.timebase)
+        self.hub = Hub(self.store, self.bus, settings.limits, self.timebase, self.name)
         self.webhooks = Webhooks(
             settings.webhooks, self.store, self.timebase, self.metrics.delivery_attempted
         )

@@ -38,6 +38,7 @@ from relay.bus import (
 )
 from relay.rows import RoomHead
 from relay.store import Store
+from signaling.cluster.names import CHANCE_BYTES, connection_id
 from signaling.door.framing import EventMessage, SignalMessage
 from signaling.door.limits import TokenBucket
 from signaling.door.presence import PresenceTeller
@@ -49,7 +50,7 @@ class Link(Protocol):
 
     @property
     def connection(self) -> str:
-        """Its id: later connections of a node have greater ones."""
+        """Its id: later connections have greater ones."""
 
     @property
     def device(self) -> str | None:
@@ -112,7 +113,9 @@ class _Account:
 class Hub:
     """All connections of this node."""
 
-    def __init__(self, store: Store, bus: Bus, limits: LimitSettings, timebase: Timebase) -> None:
+    def __init__(self, store: Store, bus: Bus, limits: LimitSettings, timebase: Timebase, node: str) -> None:
+        """``node`` is this node's name, which stands in the ids of its connections."""
+        self._node = node
         self._store = store
         self._bus = bus
         self._limits = limits
@@ -142,7 +145,7 @@ class Hub:
     def next_id(self) -> str:
         """The id of a new connection: in the order of time, and not to be guessed."""
         self._last_id = max(self._last_id + 1, self._timebase.now_ms() << 12)
-        return f"{self._last_id:015x}{secrets.token_hex(8)}"
+        return connection_id(self._last_id, self._node, secrets.token_bytes(CHANCE_BYTES))
 
     def check_entry(self) -> None:
         """``overloaded`` when this node is full, ``going_away`` when it is stopping."""

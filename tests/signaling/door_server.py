@@ -138,7 +138,7 @@ class DoorServer:
         self.store = SqliteStore(path)
         self.bus = LocalBus()
         self.rooms = Rooms(self.store, self.bus, self.timebase)
-        self.hub = Hub(self.store, self.bus, limits, self.timebase)
+        self.hub = Hub(self.store, self.bus, limits, self.timebase, "0123456789abcdef")
         self.sessions, self.media = ScriptedSessions(self.hub), ScriptedMedia()
         settings = tokens or TokenSettings(keys={KEY: SECRET})
         self.key_sets = KeySets(settings.jwks, floor_seconds=0.0)

@@ -80,7 +80,9 @@ class Stage:
 
     def __init__(self, store: SqliteStore, **limits: int) -> None:
         self.bus = LocalBus()
-        self.hub = Hub(store, self.bus, dataclasses.replace(GENEROUS, **limits), Timebase())
+        self.hub = Hub(
+            store, self.bus, dataclasses.replace(GENEROUS, **limits), Timebase(), "0123456789abcdef"
+        )
 
     def link(self, account: str, device: str = "d") -> ScriptedLink:
         """A connection after its hello."""
