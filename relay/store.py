@@ -8,6 +8,7 @@ when. It knows no clock (times are arguments), no frames, no permissions beyond 
 from collections.abc import Callable, Collection, Mapping
 from typing import Protocol, overload
 
+from relay.accounts import Accounts
 from relay.audit_trail import AuditTrail
 from relay.blob_rows import BlobRows
 from relay.documents import Documents
@@ -50,6 +51,7 @@ class Store(
     Keys,
     BlobRows,
     RetentionRows,
+    Accounts,
     Protocol,
 ):
     """Durable state of one deployment.

@@ -5,6 +5,7 @@ A write says which errors it can end with; any of them fails the whole `commit` 
 
 import msgspec
 
+from relay.accounts import EraseAccount
 from relay.audit_trail import AuditWrite
 from relay.blob_rows import BlobWrite
 from relay.documents import PutDocument
@@ -46,7 +47,9 @@ class AddMember(msgspec.Struct, frozen=True, gc=False):
 
 
 class RemoveMember(msgspec.Struct, frozen=True, gc=False):
-    """End a membership, with its cursors and its read mark. `NotFound` without the room.
+    """End a membership, with its cursors and its read mark; that it was there is kept (`relay.accounts`).
+
+    `NotFound` without the room.
 
     Outcome: `Applied`, `changed=False` if it was no member.
     """
@@ -213,6 +216,7 @@ Write = (
     | BlobWrite
     | ClaimPrekeys
     | RetentionWrite
+    | EraseAccount
 )
 
 

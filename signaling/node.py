@@ -41,6 +41,7 @@ from signaling.door.acks import Acks
 from signaling.door.hub import Hub
 from signaling.door.shared import Shared
 from signaling.door.websocket import Door
+from signaling.erasure import Erasure
 from signaling.export.service import Export
 from signaling.http.application import application
 from signaling.http.endpoint import Services
@@ -312,6 +313,7 @@ class Node:
             self.keys,
             self.retention,
             Export(self.store, self.timebase),
+            Erasure(self.store, self.rooms, self.sessions, self.timebase),
             self.usage,
             self.ratings,
             self.timebase,

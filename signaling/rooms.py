@@ -15,12 +15,13 @@ from protocol.codec import decode_body, encode_body
 from protocol.errors import ProtocolError
 from protocol.events import EventBody, MemberBody
 from protocol.fields import Role
+from relay.accounts import EraseAccount
 from relay.bus import Bus, EventNotice, InboxNotice, MembershipNotice, RevokedNotice
 from relay.errors import Conflict, StoreError
 from relay.inbox import NOTE, EventKind
 from relay.keys import Sealing
 from relay.retention import DropRoom
-from relay.rows import Member, RoomHead, StoredEvent
+from relay.rows import Member, Membership, RoomHead, StoredEvent
 from relay.store import Store
 from relay.writes import (
     AddMember,
@@ -189,9 +190,12 @@ class Rooms:
         known = await self._find(room, account)
         if known is None:
             return False
-        leaving = RemoveMember(room, account)
-        await self._carry_out(leaving, self._member(room, account, _role(known), "removed"))
+        await self._carry_out(RemoveMember(room, account), self.left(room, account, known))
         return True
+
+    def left(self, room: str, account: str, known: Member | Membership) -> Append:
+        """The event that tells the others of the end of a membership."""
+        return self._member(room, account, _role(known), "removed")
 
     async def delete(self, room: str, documents: Sequence[str], before_ms: int) -> None:
         """Delete a room with everything in it; its members are told that they are not in it any more.
@@ -275,6 +279,9 @@ class Rooms:
                 self._bus.publish([account], MembershipNotice(room, account, role))
             case RemoveMember(room, account), Applied(changed=True):
                 self._bus.publish([account], MembershipNotice(room, account, None))
+            case EraseAccount(account, rooms), Applied():
+                for room in rooms:
+                    self._bus.publish([account], MembershipNotice(room, account, None))
             case DropRoom(room, members), Applied():
                 for account in members:
                     self._bus.publish([account], MembershipNotice(room, account, None))
@@ -323,7 +330,7 @@ class Rooms:
         return heads[room]
 
 
-def _role(member: Member) -> Role:
+def _role(member: Member | Membership) -> Role:
     role: Role = member.role  # type: ignore[assignment]  # only `add_member` and `create` write roles
     return role
 

@@ -24,11 +24,11 @@ SHELLS = frozenset(
         "relay/blobs": "folder",
         "relay/bus": "local loopback redis redis_announcer redis_directory redis_server",
         "relay/sqlite": (
-            "audit blobs catalog changes documents group guard inbox keys opening push ratings reads "
-            "receipts retention schema scheduling store trail unreceived webhooks writer"
+            "accounts audit blobs catalog changes documents group guard inbox keys opening push ratings "
+            "reads receipts retention schema scheduling store trail unreceived webhooks writer"
         ),
         "rtc": "client datagrams worker",
-        "signaling": "access around dispatch key_files key_sets node notes rooms timebase",
+        "signaling": "access around dispatch erasure key_files key_sets node notes rooms timebase",
         "signaling/audit": "auditor keys witness",
         "signaling/blobs": "service turns",
         "signaling/commands": "audit serve token webhooks",

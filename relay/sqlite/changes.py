@@ -6,6 +6,7 @@
 import sqlite3
 from typing import assert_never
 
+from relay.accounts import EraseAccount
 from relay.audit_trail import AuditWrite
 from relay.blob_rows import BlobWrite
 from relay.documents import PutDocument
@@ -18,6 +19,7 @@ from relay.retention import DropRoom, Purge, RetentionWrite
 from relay.rows import Session
 from relay.scheduling import ScheduleWrite
 from relay.sqlite import (
+    accounts,
     audit,
     blobs,
     documents,
@@ -62,6 +64,7 @@ PartWrite = (
     | BlobWrite
     | DoorbellWrite
     | RetentionWrite
+    | EraseAccount
 )
 
 Change = (
@@ -93,7 +96,7 @@ def apply(db: sqlite3.Connection, catalog: Catalog, epoch: int, change: Change) 
         case AddMember():
             return _add_member(db, catalog, change)
         case RemoveMember():
-            return _remove_member(db, catalog, change)
+            return Applied(changed=accounts.leave(db, catalog, change.room, change.account))
         case Trim():
             return _trim(db, catalog, change)
         case MarkRead():
@@ -110,7 +113,9 @@ def apply(db: sqlite3.Connection, catalog: Catalog, epoch: int, change: Change) 
             return _apply_to_part(db, catalog, epoch, change)
 
 
-def _apply_to_part(db: sqlite3.Connection, catalog: Catalog, epoch: int, change: PartWrite) -> Applied:
+def _apply_to_part(  # noqa: C901 - one row for each part
+    db: sqlite3.Connection, catalog: Catalog, epoch: int, change: PartWrite
+) -> Applied:
     """Apply a write to one of the parts that stand in modules of their own."""
     match change:
         case PutRating():
@@ -123,6 +128,8 @@ def _apply_to_part(db: sqlite3.Connection, catalog: Catalog, epoch: int, change:
             return retention.purge(db, catalog, epoch, change)
         case DropRoom():
             return retention.drop_room(db, catalog, change)
+        case EraseAccount():
+            return accounts.erase(db, catalog, change)
         case _ if isinstance(change, AuditWrite):
             return audit.apply(db, change)
         case _ if isinstance(change, ScheduleWrite):
@@ -205,22 +212,7 @@ def _add_member(db: sqlite3.Connection, catalog: Catalog, change: AddMember) -> 
         "ON CONFLICT DO UPDATE SET role = excluded.role WHERE role <> excluded.role",
         (state.no, change.account, change.role, change.at_ms),
     )
-    catalog.forget_room(change.room)
-    return Applied(changed=done.rowcount > 0)
-
-
-def _remove_member(db: sqlite3.Connection, catalog: Catalog, change: RemoveMember) -> Applied:
-    state = catalog.room(change.room)
-    done = db.execute("DELETE FROM members WHERE room_no = ? AND account = ?", (state.no, change.account))
-    db.execute(
-        "DELETE FROM cursors WHERE room_no = ? AND device_no IN (SELECT no FROM devices WHERE account = ?)",
-        (state.no, change.account),
-    )
-    db.execute(
-        "DELETE FROM sender_epochs WHERE room_no = ? "
-        "AND device_no IN (SELECT no FROM devices WHERE account = ?)",
-        (state.no, change.account),
-    )
+    accounts.come_back(db, state, change.account)
     catalog.forget_room(change.room)
     return Applied(changed=done.rowcount > 0)
 

@@ -82,7 +82,7 @@ def apply(db: sqlite3.Connection, catalog: Catalog, epoch: int, write: KeysWrite
             done = db.execute("DELETE FROM claims WHERE at_ms < ?", (before_ms,))
             return Applied(changed=done.rowcount > 0)
         case ResetKeys(account):
-            return _reset(db, catalog, account)
+            return reset(db, catalog, account)
         case _:
             assert_never(write)
 
@@ -298,7 +298,8 @@ def _take(db: sqlite3.Connection, epoch: int, account: str, device: str) -> Clai
     return ClaimedPrekey(account, device, row[0], row[1], last_resort=True, left=0)
 
 
-def _reset(db: sqlite3.Connection, catalog: Catalog, account: str) -> Applied:
+def reset(db: sqlite3.Connection, catalog: Catalog, account: str) -> Applied:
+    """Forget the list and the devices of an account, in the transaction under way."""
     lists = db.execute(
         "UPDATE device_lists SET body = x'' WHERE account = ? AND body <> x''", (account,)
     ).rowcount

@@ -113,7 +113,7 @@ def drop_room(db: sqlite3.Connection, catalog: Catalog, write: DropRoom) -> Appl
             f"DELETE FROM {table} WHERE session IN (SELECT id FROM sessions WHERE room_no = ?)",  # noqa: S608
             (state.no,),
         )
-    for table in ("sessions", "series", "cursors", "sender_epochs", "members"):
+    for table in ("sessions", "series", "cursors", "sender_epochs", "members", "departures"):
         db.execute(f"DELETE FROM {table} WHERE room_no = ?", (state.no,))  # noqa: S608 - names of tables
     db.executemany(
         "DELETE FROM documents WHERE kind = ? AND id = ?", [(kind, write.room) for kind in write.documents]

@@ -416,6 +416,19 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "ALTER TABLE audit_holds ADD COLUMN reason TEXT NOT NULL DEFAULT ''",
     ),
     ("CREATE INDEX ratings_by_account ON ratings (account, session)",),
+    (
+        """
+        CREATE TABLE departures (        -- of members, from rooms that they have not come back to
+            account TEXT NOT NULL,
+            room_no INTEGER NOT NULL REFERENCES rooms (no),
+            role TEXT NOT NULL,
+            since_ms INTEGER NOT NULL,
+            through_no INTEGER NOT NULL,  -- the head of the log
+            PRIMARY KEY (account, room_no)
+        ) STRICT, WITHOUT ROWID
+        """,
+        "CREATE INDEX departures_by_room ON departures (room_no)",
+    ),
 )
 
 

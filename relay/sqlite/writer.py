@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Final
 
+from relay.accounts import EraseAccount
 from relay.errors import Outdated, StoreError, UnknownEpoch, Unstorable
 from relay.inbox import ANSWER, QUESTION
 from relay.keys import ClaimPrekeys, Sealing
@@ -152,7 +153,7 @@ class Writer:
             case _:
                 self._flush()  # the change may look at the log, or shorten it
                 outcome = changes.apply(self._db, self._catalog, self._epoch, write)
-                if isinstance(write, Trim | Purge | DropRoom):
+                if isinstance(write, Trim | Purge | DropRoom | EraseAccount):
                     self._forget_dropped()
                 return outcome
 

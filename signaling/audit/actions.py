@@ -13,6 +13,7 @@ from protocol.codec import decode_body
 from protocol.errors import ErrorKind
 from protocol.events import AcknowledgedBody, AutoReplyBody, MemberBody, SessionBody
 from protocol.fields import Role
+from relay.accounts import EraseAccount
 from relay.audit_chain import AuditEntry
 from relay.audit_trail import HoldAudit, ReleaseAudit
 from relay.blob_rows import BlobRow, DropBlob, FinishBlob
@@ -71,6 +72,7 @@ ACTIONS: Mapping[str, str] = {
         for role in get_args(Role)
     },
     "account.revoked": "An account was barred.",
+    "account.erased": "What there was of an account alone was deleted; it is barred and in no room any more.",
     "account.reinstated": "An account was let in again.",
     "device.revoked": "A device of the subject was barred.",
     "device.reinstated": "A device of the subject was let in again.",
@@ -221,8 +223,9 @@ def _entries(  # noqa: C901 - one row for each kind of write
             | DropDevice(account, device)
         ):
             yield entry_of(origin, _DEVICES[type(write)], "device", device, at_ms=at_ms, subject=account)
-        case ResetKeys(account):
-            yield entry_of(origin, "keys.reset", "account", account, at_ms=at_ms)
+        case ResetKeys(account) | EraseAccount(account):
+            action = "keys.reset" if isinstance(write, ResetKeys) else "account.erased"
+            yield entry_of(origin, action, "account", account, at_ms=at_ms)
         case PutDoorbell(account, device) | DropDoorbell(account, device):
             action = "push.set" if isinstance(write, PutDoorbell) else "push.cleared"
             yield entry_of(origin, action, "device", device, at_ms=at_ms, subject=account)

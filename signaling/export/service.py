@@ -25,7 +25,7 @@ from signaling.usage.records import usage_of
 PAGE = 200
 """Rows that are read together."""
 
-_FOR_EVER_MS = 1 << 62
+_FOR_EVER = 1 << 62
 
 
 class Line(Struct, frozen=True):
@@ -52,6 +52,13 @@ class Export:
             yield _encoded([membership])
             async for events in self._events(membership.value["room"]):
                 yield _encoded(events)
+        async for departure in self._departures(account):
+            room, through = departure.value["room"], departure.value["through"]
+            yield _encoded([departure])
+            async for events in self._events(room, through):
+                yield _encoded(events)
+            async for page in self._attended(room, account):
+                yield _encoded(page)
         async for page in self._sessions(account):
             yield _encoded(page)
         async for page in self._ratings(account):
@@ -82,16 +89,24 @@ class Export:
             for one in page:
                 since = [m.since_ms for m in await self._store.members(one.room) if m.account == account]
                 value = {"room": one.room, "role": one.role, "since_ms": [*since, None][0]}
-                log = {"head": one.log.head, "lowest": one.log.lowest, "expired": one.log.expired}
-                yield Line("membership", value | log | {"read": one.read})
+                yield Line("membership", value | _about(one.log) | {"read": one.read})
             after = page[-1].room
 
-    async def _events(self, room: str) -> AsyncIterator[list[Line]]:
-        """A room's log, as its members get it: contents that are sealed stay sealed."""
+    async def _departures(self, account: str) -> AsyncIterator[Line]:
+        after = ""
+        while page := await self._store.departures_of(account, after=after, limit=PAGE):
+            for one in page:
+                value = {"room": one.room, "role": one.role, "since_ms": one.since_ms, "through": one.through}
+                yield Line("departure", value | _about(one.log))
+            after = page[-1].room
+
+    async def _events(self, room: str, through: int = _FOR_EVER) -> AsyncIterator[list[Line]]:
+        """A room's log up to an offset, as its members get it: contents that are sealed stay sealed."""
         after = 0
-        while True:
+        while after < through:
+            limit = min(PAGE, through - after)
             try:
-                page = await self._store.events(room, after=after, limit=PAGE, max_bytes=HISTORY_BYTES)
+                page = await self._store.events(room, after=after, limit=limit, max_bytes=HISTORY_BYTES)
             except NotFound:
                 return  # deleted meanwhile
             if page.events:
@@ -102,10 +117,20 @@ class Export:
             else:
                 return
 
+    async def _attended(self, room: str, account: str) -> AsyncIterator[list[Line]]:
+        """The sessions of a room that an account has taken part in."""
+        after, now_ms = None, self._timebase.now_ms()
+        while page := await self._store.sessions_of(room, after=after, limit=PAGE):
+            records = [usage_of(session_of(row), now_ms) for row in page]
+            attended = [one for one in records if any(each.account == account for each in one.attendances)]
+            if attended:
+                yield [Line("session", record) for record in attended]
+            after = SessionCursor(page[-1].starts_ms, page[-1].id)
+
     async def _sessions(self, account: str) -> AsyncIterator[list[Line]]:
         after, now_ms = SessionCursor(-1, ""), self._timebase.now_ms()
         while page := await self._store.sessions_of_account(
-            account, after=after, before_ms=_FOR_EVER_MS, limit=PAGE
+            account, after=after, before_ms=_FOR_EVER, limit=PAGE
         ):
             yield [Line("session", usage_of(session_of(row), now_ms)) for row in page]
             after = SessionCursor(page[-1].starts_ms, page[-1].id)
@@ -121,6 +146,10 @@ class Export:
         while page := await self._store.audit(after=after, limit=PAGE, matching=about):
             yield [Line("audit", fields_of(record)) for record in page]
             after = page[-1].sequence
+
+
+def _about(log: RoomHead) -> dict[str, int]:
+    return {"head": log.head, "lowest": log.lowest, "expired": log.expired}
 
 
 def _purged_up_to(log: RoomHead, after: int) -> bool:

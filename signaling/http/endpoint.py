@@ -14,6 +14,7 @@ from relay.writes import Write
 from signaling.around import Around
 from signaling.blobs.service import BlobService
 from signaling.caller import Caller
+from signaling.erasure import Erasure
 from signaling.export.service import Export
 from signaling.http.pagination import PageRequest
 from signaling.keys.service import KeysService
@@ -87,6 +88,7 @@ class Services:
     keys: KeysService
     retention: Retention
     export: Export
+    erasure: Erasure
     usage: Usage
     ratings: Ratings
     timebase: Timebase

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from protocol import errors
 from protocol.errors import ProtocolError
 from relay.rows import Room
 from signaling.http.endpoint import JSON_LINES, Call, Download, Reply, Services
-from signaling.http.retention_schemas import RetentionItem, RetentionSpec
+from signaling.http.retention_schemas import ErasureItem, ErasureSpec, RetentionItem, RetentionSpec
 from signaling.retention.service import RetentionTerms, kept
 
 
@@ -31,6 +33,16 @@ async def export_account(services: Services, call: Call[None]) -> Reply:
     call.caller.check_unbound()
     chunks = services.export.lines(call.path["account"])
     return Reply(200, download=Download(JSON_LINES, "account.ndjson", chunks))
+
+
+async def erase_account(services: Services, call: Call[ErasureSpec]) -> Reply:
+    """Erase an account, as far as what there is of it is not others' as well."""
+    call.caller.check_unbound()
+    account = call.path["account"]
+    remains = await services.erasure.remains(account)
+    reply = Reply(200, ErasureItem(account, **msgspec.structs.asdict(remains)))
+    await services.erasure.erase(account, call.keep(reply))
+    return reply
 
 
 async def delete_room(services: Services, call: Call[None]) -> Reply:

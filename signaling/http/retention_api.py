@@ -6,7 +6,7 @@ from protocol import errors
 from signaling.export.service import Line
 from signaling.http import retention
 from signaling.http.endpoint import JSON_LINES, AnyEndpoint, Endpoint
-from signaling.http.retention_schemas import RetentionItem, RetentionSpec
+from signaling.http.retention_schemas import ErasureItem, ErasureSpec, RetentionItem, RetentionSpec
 
 RETENTION: tuple[AnyEndpoint, ...] = (
     Endpoint(
@@ -53,5 +53,17 @@ RETENTION: tuple[AnyEndpoint, ...] = (
         status=200,
         result=Line,
         media_types=(JSON_LINES,),
+    ),
+    Endpoint(
+        method="POST",
+        path="/v1/accounts/{account}/erase",
+        name="eraseAccount",
+        summary="Erase an account for good: it is barred, leaves its rooms, what is its alone is deleted.",
+        scope="erase",
+        handle=retention.erase_account,
+        body=ErasureSpec,
+        status=200,
+        result=ErasureItem,
+        errors=(errors.LEGAL_HOLD,),
     ),
 )

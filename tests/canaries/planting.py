@@ -25,7 +25,7 @@ from tests.signaling.keys_kit import Phone
 from tests.signaling.nodes import Answer, BackEnd
 from tests.signaling.webhook_kit import Receiver, receiver
 
-SCOPES = "rooms sessions accounts webhooks audit holds usage ratings break_glass export"
+SCOPES = "rooms sessions accounts webhooks audit holds usage ratings break_glass export erase"
 WEBHOOK_SECRET = f"canary-webhook-secret-{secrets.token_hex(16)}"
 TURN_SECRET = f"canary-turn-secret-{secrets.token_hex(16)}"
 METRICS_TOKEN = f"canary-metrics-token-{secrets.token_hex(16)}"

@@ -336,10 +336,13 @@ async def administer(world: World, left: Traces) -> None:
 
 
 async def keep(world: World) -> None:
-    """Private notes, times to keep, and what there is of one account."""
+    """Private notes, times to keep, what there is of one account, and the end of another."""
     call = world.call
     await call("openNotes", {"account": ANNA}, room=ROOM)
-    await call("createRoom", {"room": "ident-empty", "members": []})
+    await call(
+        "createRoom", {"room": "ident-empty", "members": [{"account": "ident-gone", "role": "client"}]}
+    )
+    await call("eraseAccount", {}, account="ident-gone")
     await call("setRetention", {"days": 1}, room="ident-empty")
     await call("getRetention", room="ident-empty")
     await call("deleteRoom", room="ident-empty")

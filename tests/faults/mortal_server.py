@@ -1,8 +1,9 @@
-"""``rapport`` that dies while it stores what is sealed, where the file ``die-at`` says.
+"""``rapport`` that dies while it stores what is sealed or erases an account, where the file ``die-at`` says.
 
 The points: ``receive``, before anything of it is written; ``commit``, when it is written and not committed;
 ``publish``, when it is durable and nobody was told; ``reply``, when its readers were told and its sender not;
-``acknowledge``, before it is noted how far a device has persisted a room.
+``acknowledge``, before it is noted how far a device has persisted a room; ``erase`` and ``erased``, before
+and after an account is.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from relay.accounts import EraseAccount
 from relay.sqlite.writer import Writer
 from relay.writes import Ack, Append
 from signaling import cli
@@ -33,7 +35,12 @@ def main() -> int:
             fate.passing("acknowledge")
         if sealed:
             fate.passing("receive")
+        erases = any(isinstance(write, EraseAccount) for write in writes)
+        if erases:
+            fate.passing("erase")
         answers = apply(self, calls)
+        if erases:
+            fate.passing("erased")
         if sealed:
             fate.passing("publish")
         return answers

@@ -28,7 +28,7 @@ _ADDRESS = re.compile(rb"http://127\.0\.0\.1:\d+")
 
 def token(account: str, role: Role, ahead_seconds: float = 0.0) -> str:
     """A token; for the API if the role is ``operator``. ``ahead_seconds``: of this clock is the server's."""
-    scope = "rooms sessions accounts webhooks"
+    scope = "rooms sessions accounts webhooks erase"
     expires = time.time() + ahead_seconds + 600
     return mint(Claims(KEY, account, role, exp=expires, scope=scope), SECRET)
 
@@ -95,10 +95,10 @@ class Server:
             self.process.terminate()
             await self.process.wait()
 
-    async def ask(self, method: str, path: str, body: Any = None) -> Any:
-        """One request of a back end; the body of its answer."""
+    async def ask(self, method: str, path: str, body: Any = None, *, key: str = "") -> Any:
+        """One request of a back end; the body of its answer. ``key``: of one that is sent again."""
         bearer = token("backend", "operator", self.ahead_seconds)
-        headers = {"Authorization": f"Bearer {bearer}", "Idempotency-Key": uuid4().hex}
+        headers = {"Authorization": f"Bearer {bearer}", "Idempotency-Key": key or uuid4().hex}
         async with (
             aiohttp.ClientSession() as http,
             http.request(method, self.url + path, json=body, headers=headers) as response,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from relay import documents, inbox, keys, push, ratings, retention, writes
+from relay.accounts import EraseAccount
 from relay.audit_trail import AuditWrite, HoldAudit, ReleaseAudit
 from relay.blob_rows import BlobWrite
 from relay.scheduling import DropCalendar, PutCalendar, PutSeries, ScheduleWrite
@@ -39,6 +40,7 @@ RECORDED = {
     keys.RestoreDevice,
     keys.DropDevice,
     keys.ResetKeys,
+    EraseAccount,
     push.PutDoorbell,
     push.DropDoorbell,
 }

@@ -16,7 +16,7 @@ from tests.signaling.nodes import BackEnd, back_end, running_node, settings, tok
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-SCOPES = "rooms sessions accounts webhooks audit holds usage ratings break_glass export"
+SCOPES = "rooms sessions accounts webhooks audit holds usage ratings break_glass export erase"
 OCCURRENCE = time.strftime("%Y-%m-%dT09:00", time.gmtime(time.time() + 3 * 86_400))
 SERIES = {"starts": OCCURRENCE, "zone": "Europe/Berlin", "rule": "FREQ=WEEKLY;COUNT=3"}
 SERIES |= {"length_seconds": 600, "modality": "chat"}  # type: ignore[dict-item]  # JSON
