@@ -21,6 +21,7 @@ from config import Settings
 from protocol import errors
 from relay.blobs.folder import BlobFolder
 from relay.bus import Bus
+from relay.bus.calls import Calls
 from relay.bus.local import LocalBus
 from relay.bus.redis import RedisBus
 from relay.errors import StoreError
@@ -114,8 +115,11 @@ class Node:
         self.metrics = Metrics()
         self.timebase = Timebase()
         self.store = SqliteStore(Path(settings.store.url.removeprefix("sqlite:///")))
-        self.bus: Bus = LocalBus() if settings.bus.url == "memory://" else RedisBus(settings.bus)
+        local = settings.bus.url == "memory://"
+        self.bus: Bus = LocalBus(self.name) if local else RedisBus(settings.bus, self.name)
+        self.calls = Calls(self.bus)
         self.hub = Hub(self.store, self.bus, settings.limits, self.timebase, self.name)
+        self.hub.on_call(self.calls.take)
         self.webhooks = Webhooks(
             settings.webhooks, self.store, self.timebase, self.metrics.delivery_attempted
         )
@@ -256,6 +260,7 @@ class Node:
         self._run("push", self.push.start())
         await self.hub.start()
         after(self.hub.stop)
+        after(self.calls.stop)
         await self.pool.start()
         after(self.pool.stop)
         after(self.media.stop)

@@ -101,6 +101,32 @@ class InboxNotice(msgspec.Struct, frozen=True, gc=False, tag="inbox"):
     room: str
 
 
+class ConnectionNotice(msgspec.Struct, frozen=True, gc=False, tag="connection"):
+    """A signal for one connection. Sent to its node, and gone if it is."""
+
+    connection: str
+    signal: SignalNotice
+
+
+class AskNotice(msgspec.Struct, frozen=True, gc=False, tag="ask"):
+    """A request of one node to another. It may come again: the id tells."""
+
+    caller: str
+    """The node that is to get the reply."""
+    id: str
+    body: bytes
+
+
+class ReplyNotice(msgspec.Struct, frozen=True, gc=False, tag="reply"):
+    """The reply to the request of that id; `body` is None when it could not be carried out."""
+
+    id: str
+    body: bytes | None
+
+
+Addressed = ConnectionNotice | AskNotice | ReplyNotice
+"""What is sent to one node and not to accounts."""
+
 Notice = (
     EventNotice
     | SignalNotice
@@ -111,11 +137,14 @@ Notice = (
     | ConnectedNotice
     | PresenceNotice
     | InboxNotice
+    | Addressed
 )
 
 
 class Delivery(msgspec.Struct, frozen=True, gc=False):
-    """One notice for the accounts among its addressees that this node holds connections of."""
+    """One notice for the accounts among its addressees that this node holds connections of; for none if it
+    was sent to the node.
+    """
 
     accounts: tuple[str, ...]
     notice: Notice
@@ -128,6 +157,12 @@ def bounded_size(notice: Notice) -> int | None:
             return len(notice.event.body)
         case SignalNotice():
             return len(notice.body)
+        case ConnectionNotice():
+            return len(notice.signal.body)
+        case AskNotice():
+            return len(notice.body)
+        case ReplyNotice():
+            return len(notice.body or b"")
         case _:
             return None
 
@@ -150,13 +185,17 @@ class BusStatistics:
 
 
 class Bus(Protocol):
-    """Carries notices to every node that holds a connection of an account.
+    """Carries notices to every node that holds a connection of an account, or to one node.
 
     Notices of one publisher reach each node in the order they were published, none of them twice, those of
     one loop turn in one call of `deliver` (in several if they are too large to travel together), which is
     never made from inside `publish`. A node receives what it publishes itself, whatever the bus is doing.
     All methods belong to one event loop.
     """
+
+    @property
+    def node(self) -> str:
+        """The name of this node, which no other has and none has had."""
 
     async def start(self, deliver: Deliver, missed: Callable[[], None]) -> None:
         """Begin to receive. Neither callback may block; what they raise goes to the loop's exception handler.
@@ -187,8 +226,14 @@ class Bus(Protocol):
     def publish(self, accounts: Collection[str], notice: Notice) -> None:
         """Send a notice to the nodes of those accounts. Never blocks, never fails.
 
-        When the bounded queue is full, event and signal notices are dropped and counted; the others, which
-        are few (one per request of a back end or per connection), are always kept.
+        When the bounded queue is full, event and signal notices and those for one node are dropped and
+        counted; the others, which are few (one per request of a back end or per connection), are always kept.
+        """
+
+    def send(self, node: str, notice: Addressed) -> None:
+        """Send a notice to one node, which may be this one. Never blocks, never fails.
+
+        Nothing tells whether there is such a node, or whether it got the notice; see `relay.bus.calls`.
         """
 
     @property

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection
 
-from relay.bus import BusStatistics, Deliver, Delivery, Notice, PresenceNotice
+from relay.bus import Addressed, BusStatistics, Deliver, Delivery, Notice, PresenceNotice
 from relay.bus.loopback import Loopback
 from relay.presence import Presence
 
@@ -10,10 +10,15 @@ from relay.presence import Presence
 class LocalBus:
     """`relay.bus.Bus` in this process: never misses anything, and is always ready."""
 
-    def __init__(self, *, max_notices: int = 65_536, max_bytes: int = 64 << 20) -> None:
+    def __init__(self, node: str = "local", *, max_notices: int = 65_536, max_bytes: int = 64 << 20) -> None:
+        self._node = node
         self._loopback = Loopback(max_notices=max_notices, max_bytes=max_bytes)
         self._presence = Presence()
         self._dropped = 0
+
+    @property
+    def node(self) -> str:
+        return self._node
 
     async def start(self, deliver: Deliver, missed: Callable[[], None]) -> None:
         self._loopback.start(deliver)
@@ -39,6 +44,10 @@ class LocalBus:
         presence = self._presence
         here = tuple([account for account in accounts if account in presence])
         if here and not self._loopback.put(Delivery(here, notice)):
+            self._dropped += 1
+
+    def send(self, node: str, notice: Addressed) -> None:
+        if node == self._node and not self._loopback.put(Delivery((), notice)):
             self._dropped += 1
 
     @property

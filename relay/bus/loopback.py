@@ -9,7 +9,7 @@ from relay.bus import Deliver, Delivery, bounded_size
 class Loopback:
     """Holds what was published in the current loop turn, for the connections of this node.
 
-    At most `max_notices` event and signal notices with at most `max_bytes` of bodies; beyond that such
+    At most `max_notices` notices that may be lost with at most `max_bytes` of bodies; beyond that such
     notices are dropped, as the port allows.
     """
 

@@ -8,7 +8,6 @@ What Redis delivers is taken only if a node of the cluster has made it, for this
 import asyncio
 import contextlib
 import random
-import secrets
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection
@@ -18,7 +17,7 @@ import structlog
 from redis.asyncio.client import PubSub
 
 from config.settings import BusSettings
-from relay.bus import BusStatistics, Deliver, Delivery, Notice, PresenceNotice
+from relay.bus import Addressed, BusStatistics, Deliver, Delivery, Notice, PresenceNotice
 from relay.bus.bundle import Bundle, Refused, seal, split, unpack, unseal
 from relay.bus.loopback import Loopback
 from relay.bus.outbound import Batch, Outbound, by_node
@@ -36,7 +35,8 @@ _log = structlog.get_logger("rapport.bus")
 
 
 class RedisBus:
-    """`relay.bus.Bus` through Redis. Each start of a node has a name of its own, so a bus is started once.
+    """`relay.bus.Bus` through Redis. Each start of a node has a name of its own, `node`, so a bus is started
+    once.
 
     `max_notices` and `max_bytes` bound what waits for this node, and what waits for all others, within one
     turn or while Redis answers.
@@ -45,6 +45,7 @@ class RedisBus:
     def __init__(
         self,
         settings: BusSettings,
+        node: str,
         *,
         timing: Timing | None = None,
         max_notices: int = 65_536,
@@ -53,10 +54,9 @@ class RedisBus:
         self._timing: Final = timing or Timing()
         assert settings.key is not None
         self._keys: Final = tuple(key.encode() for key in settings.key.split())
-        self.node: Final = secrets.token_hex(12)
-        """The name of this node on the bus."""
+        self._node: Final = node
         self._server = RedisServer(settings, self._timing.answer)
-        self._directory = RedisDirectory(self._server, settings.prefix, self.node, self._timing.expiry)
+        self._directory = RedisDirectory(self._server, settings.prefix, node, self._timing.expiry)
         self._presence = Presence()
         self._announcer = Announcer(
             self._directory, self._presence, self._timing, self._changed, self._may_have_missed
@@ -81,6 +81,10 @@ class RedisBus:
         self._stopping = False
 
     # --- The port ---
+
+    @property
+    def node(self) -> str:
+        return self._node
 
     async def start(self, deliver: Deliver, missed: Callable[[], None]) -> None:
         self._deliver, self._missed = deliver, missed
@@ -136,20 +140,28 @@ class RedisBus:
             nodes = await self._directory.nodes(others)
         except UNREACHABLE:
             return here
-        return here | {account for account in others if nodes[account] - {self.node}}
+        return here | {account for account in others if nodes[account] - {self._node}}
 
     def publish(self, accounts: Collection[str], notice: Notice) -> None:
         if self._deliver is None or self._stopping or not accounts:
             return
         here = tuple([account for account in accounts if account in self._presence])
-        taken = not here or self._loopback.put(Delivery(here, notice))
+        kept = not here or self._loopback.put(Delivery(here, notice))
         if self._outbound.put(accounts, notice):
             self._wake.set()
         else:
             self._lost = True
-            taken = False
-        if not taken:
-            self._dropped += 1
+            kept = False
+        self._dropped += not kept
+
+    def send(self, node: str, notice: Addressed) -> None:
+        if self._deliver is None or self._stopping:
+            return
+        if node == self._node:
+            kept = self._loopback.put(Delivery((), notice))
+        elif kept := self._outbound.put((), notice, node):
+            self._wake.set()
+        self._dropped += not kept
 
     @property
     def statistics(self) -> BusStatistics:
@@ -186,19 +198,21 @@ class RedisBus:
                 await self._publish(batch)
             except UNREACHABLE:
                 self._dropped += len(batch)
-                self._lost = True
+                self._lost = self._lost or any(outgoing.accounts for outgoing in batch)
 
     async def _publish(self, batch: Batch) -> None:
-        accounts = {account for reached, _ in batch for account in reached}
+        accounts = {account for outgoing in batch for account in outgoing.accounts}
         nodes = await self._directory.nodes(accounts) if accounts else {}
-        deliveries = by_node(batch, nodes, without=self.node)
+        deliveries = by_node(batch, nodes, without=self._node)
         lost = self._lost
         if lost:  # nobody knows whom the notices would have reached
             registered = await self._directory.registered()
-            deliveries = {node: deliveries.get(node, []) for node in {*registered, *deliveries} - {self.node}}
+            deliveries = {
+                node: deliveries.get(node, []) for node in {*registered, *deliveries} - {self._node}
+            }
         if self._probe_due:
             self._probe_due = False
-            deliveries[self.node] = []
+            deliveries[self._node] = []
         portions = {node: list(split(packed)) for node, packed in deliveries.items()}
         while portions:
             now_ms = time.time_ns() // 1_000_000
@@ -214,7 +228,7 @@ class RedisBus:
             self._first = max(self._sequences.values()) + 1
             self._sequences.clear()
         sequence = self._sequences[node] = self._sequences.get(node, self._first - 1) + 1
-        bundle = Bundle(self.node, node, sequence, now_ms, lost, portion)
+        bundle = Bundle(self._node, node, sequence, now_ms, lost, portion)
         return self._server.publishing(self._directory.channel(node), seal(bundle, self._keys[0]))
 
     # --- Receiving ---
@@ -228,7 +242,7 @@ class RedisBus:
         """Receive for as long as the bus runs; whatever ends a subscription, begin another."""
         while True:
             try:
-                async with self._server.subscribed(self._directory.channel(self.node)) as pubsub:
+                async with self._server.subscribed(self._directory.channel(self._node)) as pubsub:
                     self._announcer.repeat()
                     self._probe_due = True
                     self._wake.set()
@@ -252,12 +266,12 @@ class RedisBus:
 
     def _receive(self, data: bytes) -> None:
         try:
-            bundle = unseal(data, self._keys, self.node)
+            bundle = unseal(data, self._keys, self._node)
             gap = self._senders.take(bundle, time.time_ns() // 1_000_000)
         except Refused as refused:
             self._refused[refused.cause] += 1
             return
-        if bundle.sender == self.node:
+        if bundle.sender == self._node:
             # The first one since subscribing tells nothing of what was lost before.
             gap = gap and self._heard_at is not None
             self._heard_at = asyncio.get_running_loop().time()
@@ -275,7 +289,7 @@ class RedisBus:
                 self._refused["unknown"] += 1
                 continue
             here = tuple([account for account in delivery.accounts if account in self._presence])
-            if here:
+            if here or not delivery.accounts:
                 taken.append(Delivery(here, delivery.notice))
         if taken and self._deliver is not None:
             # Not from here: what it raises is no matter of the subscription.

@@ -23,8 +23,11 @@ from protocol.frames import Signal
 from protocol.keys import KeysChanged, KeysPart
 from protocol.signals import Admission, Late, SignalBody
 from relay.bus import (
+    Addressed,
+    AskNotice,
     Bus,
     ConnectedNotice,
+    ConnectionNotice,
     Delivery,
     DirectNotice,
     EventNotice,
@@ -33,6 +36,7 @@ from relay.bus import (
     Notice,
     PlaceNotice,
     PresenceNotice,
+    ReplyNotice,
     RevokedNotice,
     SignalNotice,
 )
@@ -125,6 +129,7 @@ class Hub:
         self._presence = PresenceTeller(store, self.signal)
         self._closed: Counter[str] = Counter()
         self._missed: Callable[[], None] = lambda: None
+        self._take_call: Callable[[AskNotice | ReplyNotice], None] = lambda notice: None
         self._empty = asyncio.Event()
         self._last_id = 0
         self._watch_rooms: Callable[[Collection[str], str], None] = lambda accounts, room: None
@@ -245,6 +250,10 @@ class Hub:
         """Have ``look`` told when notices may have been missed."""
         self._missed = look
 
+    def on_call(self, take: Callable[[AskNotice | ReplyNotice], None]) -> None:
+        """Have ``take`` told what other nodes ask and reply."""
+        self._take_call = take
+
     def stats(self) -> HubStatistics:
         """For metrics."""
         return HubStatistics(len(self._links), len(self._accounts), dict(self._closed))
@@ -266,10 +275,7 @@ class Hub:
     def _deliver_one(self, accounts: Collection[str], notice: Notice) -> None:
         match notice:
             case EventNotice():
-                message = EventMessage(notice)
-                for link in self._of(accounts):
-                    link.event(message)
-                self._watch_rooms(accounts, notice.room)
+                self._event(accounts, notice)
             case SignalNotice():
                 signal = SignalMessage(notice.body)
                 for link in self._of(accounts):
@@ -288,6 +294,25 @@ class Hub:
                 self._presence.changed(account, online=online)
             case DirectNotice():
                 self._direct(notice)
+            case ConnectionNotice() | AskNotice() | ReplyNotice():
+                self._addressed(notice)
+            case _:
+                assert_never(notice)
+
+    def _event(self, accounts: Collection[str], notice: EventNotice) -> None:
+        message = EventMessage(notice)
+        for link in self._of(accounts):
+            link.event(message)
+        self._watch_rooms(accounts, notice.room)
+
+    def _addressed(self, notice: Addressed) -> None:
+        match notice:
+            case ConnectionNotice(connection, signal):
+                link = self._links.get(connection)
+                if link is not None:
+                    link.signal(signal, SignalMessage(signal.body))
+            case AskNotice() | ReplyNotice():
+                self._take_call(notice)
             case _:
                 assert_never(notice)
 

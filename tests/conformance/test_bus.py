@@ -2,14 +2,18 @@
 
 import asyncio
 import itertools
+import secrets
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
 import pytest
 
 from relay.bus import (
+    Addressed,
+    AskNotice,
     Bus,
     ConnectedNotice,
+    ConnectionNotice,
     Delivery,
     DirectNotice,
     EventNotice,
@@ -18,6 +22,7 @@ from relay.bus import (
     Notice,
     PlaceNotice,
     PresenceNotice,
+    ReplyNotice,
     RevokedNotice,
     SignalNotice,
 )
@@ -55,9 +60,8 @@ class RedisCluster:
 
     def __init__(self, redis: RedisProcess, nodes: int) -> None:
         settings = redis.settings(prefix=f"test{next(_clusters)}")
-        self._buses = [
-            RedisBus(settings, timing=CALM, max_notices=100, max_bytes=10_000) for _ in range(nodes)
-        ]
+        limits = {"max_notices": 100, "max_bytes": 10_000}
+        self._buses = [RedisBus(settings, secrets.token_hex(8), timing=CALM, **limits) for _ in range(nodes)]
 
     def publisher(self) -> Bus:
         return self._buses[0]
@@ -154,6 +158,48 @@ async def test_every_notice_arrives_as_it_was(cluster: Cluster, node: Node) -> N
         cluster.publisher().publish(["ben"], notice)
     await node.until(len(ALL))
     assert node.notices == list(ALL)
+
+
+ADDRESSED: tuple[Addressed, ...] = (
+    ConnectionNotice("c1", SignalNotice("r", "k", None, b"again", 5)),
+    AskNotice("me", "1", b"question"),
+    ReplyNotice("1", b"answer"),
+    ReplyNotice("2", None),
+)
+
+
+async def test_what_is_sent_to_a_node_reaches_it_in_order_with_what_is_published(
+    cluster: Cluster, node: Node
+) -> None:
+    node.bus.attach("ben")
+    await node.bus.settle()
+    cluster.publisher().publish(["ben"], event(1))
+    for notice in ADDRESSED:
+        cluster.publisher().send(node.bus.node, notice)
+    cluster.publisher().publish(["ben"], event(2))
+    cluster.publisher().send("nobody", ADDRESSED[0])
+    cluster.publisher().publish(["ben"], event(3))
+    assert node.notices == [], "not from inside send"
+    await node.until(7)
+    assert node.notices == [event(1), *ADDRESSED, event(2), event(3)]
+    sent = [delivery.accounts for delivery in node.got if isinstance(delivery.notice, Addressed)]
+    assert sent == [()] * len(ADDRESSED)
+
+
+async def test_a_node_reaches_itself_by_its_name(cluster: Cluster, node: Node) -> None:
+    node.bus.send(node.bus.node, ADDRESSED[0])
+    await node.until(1)
+    assert node.notices == [ADDRESSED[0]]
+
+
+async def test_what_is_sent_to_a_node_is_bounded_like_events(cluster: Cluster, node: Node) -> None:
+    for _ in range(200):
+        cluster.publisher().send(node.bus.node, ADDRESSED[1])
+    await node.until(100)
+    assert cluster.publisher().statistics.dropped == 100
+    cluster.publisher().send(node.bus.node, ADDRESSED[2])
+    await node.until(101)
+    assert len(node.notices) == 101
 
 
 async def test_only_accounts_that_are_here_are_delivered_to(cluster: Cluster, node: Node) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
@@ -20,7 +21,7 @@ class Node:
     """A bus, and what it heard."""
 
     def __init__(self, redis: RedisProcess, timing: Timing = CALM, **settings: str) -> None:
-        self.bus = RedisBus(redis.settings(**settings), timing=timing)
+        self.bus = RedisBus(redis.settings(**settings), secrets.token_hex(8), timing=timing)
         self.offsets: list[int] = []
         self.missed = 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 from collections.abc import AsyncIterator, Sequence
 from itertools import permutations
 from pathlib import Path
@@ -21,7 +22,7 @@ class Node:
 
     def __init__(self, account: str, redis: RedisProcess, timing: Timing = CALM, **settings: str) -> None:
         self.account = account
-        self.bus = RedisBus(redis.settings(**settings), timing=timing)
+        self.bus = RedisBus(redis.settings(**settings), secrets.token_hex(8), timing=timing)
         self.heard: list[str] = []
         self.missed = 0
 

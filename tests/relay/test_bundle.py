@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.bus import Delivery, EventNotice, InboxNotice, Notice, RevokedNotice, SignalNotice
+from relay.bus import Delivery, EventNotice, InboxNotice, Notice, ReplyNotice, RevokedNotice, SignalNotice
 from relay.bus.bundle import MAX_RECEIVED_BYTES, Bundle, Refused, pack, seal, split, unpack, unseal
 from relay.bus.outbound import Outbound, by_node
 from relay.bus.senders import Senders
@@ -116,10 +116,15 @@ def test_each_node_gets_what_is_for_its_accounts_in_order() -> None:
     outbound = Outbound(max_notices=10, max_bytes=100)
     assert outbound.put(["ann", "ben"], InboxNotice("1"))
     assert outbound.put(["ben"], InboxNotice("2"))
+    assert outbound.put((), ReplyNotice("3", None), "y")
     nodes = {"ann": {"x", "me"}, "ben": {"x", "y"}}
     found = by_node(outbound.take(), nodes, without="me")
     assert {node: [unpack(one) for one in packed] for node, packed in found.items()} == {
         "x": [Delivery(("ann", "ben"), InboxNotice("1")), Delivery(("ben",), InboxNotice("2"))],
-        "y": [Delivery(("ben",), InboxNotice("1")), Delivery(("ben",), InboxNotice("2"))],
+        "y": [
+            Delivery(("ben",), InboxNotice("1")),
+            Delivery(("ben",), InboxNotice("2")),
+            Delivery((), ReplyNotice("3", None)),
+        ],
     }
     assert outbound.take() == []
