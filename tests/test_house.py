@@ -22,7 +22,7 @@ SHELLS = frozenset(
     for folder, names in {
         "config": "commands loading",
         "relay/blobs": "folder",
-        "relay/bus": "local loopback redis redis_announcer redis_directory redis_server",
+        "relay/bus": "calls local loopback redis redis_announcer redis_directory redis_server",
         "relay/sqlite": (
             "accounts audit blobs catalog changes documents group guard inbox keys opening push ratings "
             "reads receipts retention schema scheduling store trail unreceived webhooks writer"
