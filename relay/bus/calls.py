@@ -132,7 +132,7 @@ class Calls:
                 body = None
                 _log.error("reply_too_large")
         except Exception as error:  # noqa: BLE001 - the caller is told, and nobody else is disturbed
-            _log.error("request_failed", error=type(error).__name__)
+            _log.error("call_failed", error=type(error).__name__)
         reply = ReplyNotice(notice.id, body)
         self._replies.done(notice.caller, reply, asyncio.get_running_loop().time())
         self._bus.send(notice.caller, reply)

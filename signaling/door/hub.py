@@ -42,7 +42,7 @@ from relay.bus import (
 )
 from relay.rows import RoomHead
 from relay.store import Store
-from signaling.cluster.names import CHANCE_BYTES, connection_id
+from signaling.cluster.names import CHANCE_BYTES, connection_id, node_of
 from signaling.door.framing import EventMessage, SignalMessage
 from signaling.door.limits import TokenBucket
 from signaling.door.presence import PresenceTeller
@@ -224,11 +224,13 @@ class Hub:
         self._bus.publish([account], DirectNotice(account, device, f"keys.changed {what}", body))
 
     def signal_connection(self, connection: str, room: str, body: SignalBody) -> None:
-        """Tell one connection of this node; nothing happens if it is gone."""
-        link = self._links.get(connection)
-        if link is not None:
-            notice = self._notice(room, body, None)
-            link.signal(notice, SignalMessage(notice.body))
+        """Tell one connection, on whatever node; nothing happens if it is gone."""
+        notice = ConnectionNotice(connection, self._notice(room, body, None))
+        node = node_of(connection)
+        if node == self._node:
+            self._addressed(notice)
+        else:
+            self._bus.send(node, notice)
 
     async def close_all(self, code: CloseCode, reconnect_spread: float) -> None:
         """Turn new connections away, and close all others, which are told when to come back.

@@ -15,16 +15,21 @@ from protocol.errors import CloseCode, ProtocolError
 from protocol.events import MemberBody
 from protocol.signals import Countdown, Typing
 from relay.bus import (
+    Addressed,
+    AskNotice,
     ConnectedNotice,
+    ConnectionNotice,
     EventNotice,
     MembershipNotice,
     PlaceNotice,
+    ReplyNotice,
     RevokedNotice,
     SignalNotice,
 )
 from relay.bus.local import LocalBus
 from relay.rows import RoomHead, StoredEvent
 from relay.sqlite import SqliteStore
+from signaling.cluster.names import connection_id
 from signaling.door.framing import EventMessage, SignalMessage
 from signaling.door.hub import Hub
 from signaling.timebase import Timebase
@@ -197,6 +202,35 @@ async def test_who_leaves_is_handed_nothing_more(stage: Stage) -> None:
     stage.hub.leave(tablet)
     assert (stage.hub.stats().connections, stage.hub.stats().accounts) == (0, 0)
     assert await stage.bus.online(["ann"]) == frozenset()
+
+
+async def test_a_connection_of_another_node_is_signalled_by_way_of_that_node(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    phone, tablet = stage.link("ann", "phone"), stage.link("ann", "tablet")
+    sent: list[tuple[str, Addressed]] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(stage.bus, "send", lambda node, notice: sent.append((node, notice)))
+        stage.hub.signal_connection(connection_id(1, "f" * 16, bytes(8)), "r", Typing(active=True))
+        stage.hub.signal_connection("no id of a connection", "r", Typing(active=True))
+    (node, notice), _ = sent
+    assert (node, phone.signals) == ("f" * 16, [])
+    assert isinstance(notice, ConnectionNotice)
+    for connection in (phone.connection, "gone"):
+        stage.bus.send(stage.bus.node, ConnectionNotice(connection, notice.signal))
+    await delivered()
+    assert [notice for notice, _ in phone.signals] == [notice.signal]
+    assert tablet.signals == []
+
+
+async def test_what_nodes_ask_each_other_is_handed_on(stage: Stage) -> None:
+    taken: list[AskNotice | ReplyNotice] = []
+    stage.hub.on_call(taken.append)
+    notices = (AskNotice("n", "1", b"question"), ReplyNotice("1", None))
+    for notice in notices:
+        stage.bus.send(stage.bus.node, notice)
+    await delivered()
+    assert taken == list(notices)
 
 
 async def test_a_drain_is_spread_and_ends_when_all_are_gone(stage: Stage) -> None:
