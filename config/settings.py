@@ -162,6 +162,11 @@ class MediaSettings:
         30.0, "Silence after which a participant's path counts as gone (RFC 7675).", between=(5, 300)
     )
     max_participants: int = setting(8, "People in one session.", between=(2, 8))
+    capacity: int = setting(
+        1_000,
+        "People at one worker from which on it takes no further session; those it has may still grow.",
+        between=(1, 100_000),
+    )
     request_timeout_seconds: float = setting(
         5.0, "How long a worker may take to answer the server.", between=(0.1, 60)
     )

@@ -52,9 +52,14 @@ from signaling.http.runner import Runner
 from signaling.key_files import KeyFileError
 from signaling.key_sets import KeySets
 from signaling.keys.service import KeysService
+from signaling.media.alone import Alone
 from signaling.media.cut import Cut
+from signaling.media.hosting import SWEEP_SECONDS, Hosting
+from signaling.media.hosts import Hosts
+from signaling.media.moving import Moving
 from signaling.media.placement import Placement
 from signaling.media.pool import Pool, Worker
+from signaling.media.reoffers import Reoffers
 from signaling.media.service import Media
 from signaling.observe.logs import failure
 from signaling.observe.metrics import Metrics
@@ -130,13 +135,14 @@ class Node:
         self.key_sets = KeySets(settings.tokens.jwks)
         self.access = Access(settings.tokens, self.store, self.key_sets, self.timebase, self.auditor)
         self.pool = Pool(settings.media.workers, self._spawn)
-        placement = Placement()
-        cut = Cut(self.pool, placement)
+        members = Alone(self.name)
+        hosts = Hosts(members, self.calls, settings.media.request_timeout_seconds)
+        self.cut = Cut(hosts, members)
         self.clock = Clock(self.store, self.timebase, self.metrics.deadline_met)
         changes = Changes(
             self.store,
             self.rooms,
-            Telling(self.store, self.hub, cut, self.timebase),
+            Telling(self.store, self.hub, self.cut, self.timebase),
             self.timebase,
             self.clock.put,
             self.metrics.session_changed,
@@ -158,7 +164,12 @@ class Node:
             self.store, self.rooms, self.sessions, self.timebase, self._told, self.metrics.session_rated
         )
         appointments = Appointments(self.store, self.sessions, self.schedule)
-        self.media = Media(self.sessions, self.hub, self.pool, placement, cut, settings.turn, self.timebase)
+        told = Reoffers(self.sessions, self.hub)
+        placement = Placement(settings.media.capacity)
+        self.hosting = Hosting(self.sessions, members, self.pool, placement, told)
+        hosts.serve(self.hosting)
+        self.moving = Moving(self.sessions, members, self.hosting, told)
+        self.media = Media(self.sessions, hosts, self.moving, settings.turn, self.timebase)
         self.around = Around.wired(
             self.store, self.rooms, self.bus, self.hub, self.timebase, settings.replies
         )
@@ -263,7 +274,9 @@ class Node:
         after(self.calls.stop)
         await self.pool.start()
         after(self.pool.stop)
-        after(self.media.stop)
+        after(self.hosting.stop)
+        after(self.cut.stop)
+        self._run("media", _every(SWEEP_SECONDS, self.hosting.sweep))
         await self.sessions.recover()
         await self.clock.catch_up(self.sessions.fire)
         self._run("clock", lambda: self.clock.run(self.sessions.fire))

@@ -40,7 +40,7 @@ SHELLS = frozenset(
         "member_endpoint origins pages problems ratings retention rooms "
         "runner schedule serving sessions usage webhooks",
         "signaling/keys": "devices directory service vault",
-        "signaling/media": "cut pool service",
+        "signaling/media": "cut hosting hosts moving pool reoffers service",
         "signaling/push": "calling keys ringer service",
         "signaling/ratings": "service",
         "signaling/retention": "service",

@@ -203,7 +203,14 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Rehost:
-    """The session's media goes to another worker."""
+    """The session's media begins a new life, on a worker of ``host``.
+
+    Changes nothing if another one has begun meanwhile.
+    """
+
+    host: str
+    generation: int
+    """The life that this one follows."""
 
 
 Command: TypeAlias = (
@@ -314,27 +321,11 @@ class TellLate:
 
 
 @dataclass(frozen=True, slots=True)
-class SwitchMedia:
-    """Forward nothing that this modality excludes, from now on."""
-
-    modality: Modality
+class CutMedia:
+    """Cut the media of whoever is not in the session any more, and what its modality excludes."""
 
 
-@dataclass(frozen=True, slots=True)
-class CloseMedia:
-    """Cut the media of the whole session."""
-
-
-@dataclass(frozen=True, slots=True)
-class RemoveMedia:
-    """Cut the media of one participant."""
-
-    account: str
-
-
-Effect: TypeAlias = (
-    Announce | ShowWaiting | Tell | GiveCue | TellLate | SwitchMedia | CloseMedia | RemoveMedia
-)
+Effect: TypeAlias = Announce | ShowWaiting | Tell | GiveCue | TellLate | CutMedia
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,9 +146,11 @@ def _decided(session: Session, command: Command, now_ms: int) -> Decision:  # no
             return talk.propose(session, command, now_ms)
         case Answer():
             return talk.answer(session, command, now_ms)
-        case Rehost():
+        case Rehost(host, generation):
             carried = running(session, now_ms)
-            return Decision(replace(carried, generation=carried.generation + 1))
+            if carried.generation != generation:
+                return Decision(carried)
+            return Decision(replace(carried, host=host, generation=generation + 1))
         case _:
             assert_never(command)
 

@@ -12,11 +12,10 @@ from signaling.sessions import segments
 from signaling.sessions.commands import (
     Announce,
     Change,
-    CloseMedia,
+    CutMedia,
     Decision,
     Effect,
     Happened,
-    RemoveMedia,
     Tell,
 )
 from signaling.sessions.session import Participant, Session
@@ -61,7 +60,7 @@ def step(
     moved = msgspec.structs.replace(session, state=to.to)
     effects: tuple[Effect, ...] = (Announce(),)
     if moved.over:
-        effects = (CloseMedia(), Announce(), *_outside(session))
+        effects = (CutMedia(), Announce(), *_outside(session))
         moved = msgspec.structs.replace(
             _unbridged(moved, *moved.participants), ended_ms=at_ms, reason=to.reason
         )
@@ -105,7 +104,7 @@ def removed(session: Session, account: str) -> tuple[Session, tuple[Effect, ...]
     rest = tuple(one for one in session.participants if one.account != account)
     proposal = session.proposal if session.proposal and session.proposal.account != account else None
     left = msgspec.structs.replace(session, participants=rest, proposal=proposal)
-    return left, (RemoveMedia(account), Announce(), Tell(account, "outside", known.connections, "out"))
+    return left, (CutMedia(), Announce(), Tell(account, "outside", known.connections, "out"))
 
 
 def _unbridged(session: Session, *gone: Participant) -> Session:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Protocol
 
-from protocol.fields import Modality, Place
+from protocol.fields import Place
 from protocol.signals import SignalBody
 from relay.writes import Outcome, Write
 from signaling.sessions.commands import Happened
@@ -37,14 +37,11 @@ class Signals(Protocol):
 class MediaPlane(Protocol):
     """Who carries the media of sessions."""
 
-    def close(self, session: str) -> None:
-        """Cut the media of a session at once."""
+    def cut(self, session: Session) -> None:
+        """Cut the media of whoever is not in the session any more, and what its modality excludes.
 
-    def remove(self, session: str, account: str) -> None:
-        """Cut the media of one participant at once."""
-
-    def switch(self, session: str, modality: Modality) -> None:
-        """Forward nothing that this modality excludes, from now on."""
+        Begins at once, on whatever node the media is; the store has the session as it is given.
+        """
 
 
 class Companion(Protocol):

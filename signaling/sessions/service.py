@@ -7,7 +7,7 @@ What a command does is decided in :mod:`signaling.sessions.core`, made durable b
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import cast
 
 import msgspec
@@ -216,9 +216,21 @@ class Sessions:
 
     # --- For the media plane and the clock ---
 
-    async def rehost(self, session_id: str) -> Session:
-        """Count up the generation of a session's media: another worker carries it from now on."""
-        return await self._changes.change(session_id, Rehost())
+    async def rehost(self, session_id: str, host: str, generation: int) -> Session:
+        """Begin a new life of a session's media, on a node; ``generation`` is the life that it follows.
+
+        If another has begun meanwhile, that one holds: the session that is returned says which.
+        ``session_over``.
+        """
+        return await self._changes.change(session_id, Rehost(host, generation))
+
+    async def running(self) -> AsyncIterator[tuple[Session, ...]]:
+        """The sessions in which somebody can be, page by page; those that cannot be read are left out."""
+        for state in RUNNING:
+            after = ""
+            while page := await self._store.sessions_in(state, after=after, limit=PAGE):
+                yield tuple(filter(None, map(_readable, page)))
+                after = page[-1].id
 
     async def fire(self, deadlines: Sequence[Deadline]) -> tuple[BaseException | None, ...]:
         """Carry out deadlines, no two of the same session, and commit them in this order.
@@ -318,6 +330,14 @@ class Sessions:
             await self._changes.lose(row, alive_ms)
         except msgspec.MsgspecError:
             _log.error("session_not_readable", session=row.id)
+
+
+def _readable(row: rows.Session) -> Session | None:
+    try:
+        return from_row(row)
+    except msgspec.MsgspecError:
+        _log.error("session_not_readable", session=row.id)
+        return None
 
 
 def _connection(caller: Caller) -> str:

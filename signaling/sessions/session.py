@@ -126,7 +126,9 @@ class Session(Struct, frozen=True):
     changed_ms: int = 0
     """The instant of the last change. Nothing happens before it, even if a clock was set back meanwhile."""
     generation: int = 0
-    """How many media workers have carried it."""
+    """How many lives its media has had: one for each worker that has carried it, on whatever node."""
+    host: str = ""
+    """The node that has its media in this life; empty before there was any."""
 
     @property
     def opens_ms(self) -> int:

@@ -19,9 +19,9 @@ from signaling.sessions.commands import (
     Answer,
     ChangeModality,
     Consent,
+    CutMedia,
     Decision,
     Propose,
-    SwitchMedia,
 )
 from signaling.sessions.entrance import MAX_SEGMENTS, unobserved
 from signaling.sessions.moves import happened, inside, running
@@ -81,7 +81,7 @@ def _switched(session: Session, by: str, modality: Modality) -> Decision:
         raise ProtocolError(errors.TOO_MANY_CHANGES)
     switched = replace(session, modality=modality, proposal=None)
     event = happened(switched, "modality", by=by)
-    return Decision(switched, (event,), (SwitchMedia(modality), Announce()))
+    return Decision(switched, (event,), (CutMedia(), Announce()))
 
 
 def _side(session: Session, account: str) -> None:

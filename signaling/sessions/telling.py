@@ -14,12 +14,10 @@ from relay.writes import Appended, Outcome
 from signaling.sessions import views
 from signaling.sessions.commands import (
     Announce,
-    CloseMedia,
+    CutMedia,
     Decision,
     GiveCue,
-    RemoveMedia,
     ShowWaiting,
-    SwitchMedia,
     Tell,
     TellLate,
 )
@@ -60,12 +58,8 @@ class Telling:
                     self._signals.signal(session.room, _cued(session), body, None)
                 case TellLate():
                     self._tell_late(session, effect, outcomes)
-                case SwitchMedia(modality):
-                    self._media.switch(session.id, modality)
-                case CloseMedia():
-                    self._media.close(session.id)
-                case RemoveMedia(account):
-                    self._media.remove(session.id, account)
+                case CutMedia():
+                    self._media.cut(session)
                 case _:
                     assert_never(effect)
 

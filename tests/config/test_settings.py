@@ -20,6 +20,7 @@ COUNTS = {
     "media.port",
     "media.workers",
     "media.max_participants",
+    "media.capacity",
     "schedule.max_series_per_room",
     "audit.checkpoint_entries",
     "limits.connections",

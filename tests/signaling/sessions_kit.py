@@ -55,12 +55,11 @@ class HandClock:
 
 @dataclass
 class Told:
-    """Signals, by whom they were for, and what was cut."""
+    """Signals, by whom they were for, and the sessions whose media was to be cut in part or whole."""
 
     signals: list[tuple[frozenset[str], SignalBody]] = field(default_factory=list)
-    cut: list[tuple[str, str | None]] = field(default_factory=list)
+    media_cut: list[str] = field(default_factory=list)
     places: list[tuple[str, Place]] = field(default_factory=list)
-    switched: list[tuple[str, Modality]] = field(default_factory=list)
 
     def signal(self, room: str, accounts: Collection[str], body: SignalBody, sender: str | None) -> None:
         self.signals.append((frozenset(accounts), body))
@@ -70,14 +69,8 @@ class Told:
     ) -> None:
         self.places.append((account, place))
 
-    def switch(self, session: str, modality: Modality) -> None:
-        self.switched.append((session, modality))
-
-    def close(self, session: str) -> None:
-        self.cut.append((session, None))
-
-    def remove(self, session: str, account: str) -> None:
-        self.cut.append((session, account))
+    def cut(self, session: Session) -> None:
+        self.media_cut.append(session.id)
 
     def countdowns(self) -> list[tuple[list[str], str]]:
         return [(sorted(who), body.state) for who, body in self.signals if isinstance(body, Countdown)]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from signaling.media.placement import Place, Placement, Seat
 
-PLACE = Place("connection", "room")
+PLACE = Place("connection", 1)
 
 
 def test_a_session_goes_to_the_slot_with_the_fewest_participants() -> None:
@@ -28,9 +28,9 @@ def test_a_participant_counts_once_and_moves_to_the_connection_it_offered_from_l
     placement.up(0)
     placement.take("a", Seat(0, 1))
     placement.enter("a", "anna", PLACE)
-    placement.enter("a", "anna", Place("other", "room"))
+    placement.enter("a", "anna", Place("other", 1))
     assert placement.load == {0: 1}
-    assert placement.place("a", "anna") == Place("other", "room")
+    assert placement.place("a", "anna") == Place("other", 1)
 
 
 def test_what_a_dead_worker_carried_has_no_seat() -> None:

@@ -14,14 +14,21 @@ from protocol.errors import ErrorKind, ProtocolError
 from protocol.fields import Modality
 from protocol.frames import Answer
 from protocol.signals import Reoffer
+from relay.bus.calls import Calls
+from relay.bus.local import LocalBus
 from rtc.client import Refused
 from rtc.control import Connected, Disconnected, Reason, RosterChanged
 from rtc.errors import RequestTimeout, RtcError, WorkerGone
+from signaling.media import hosting as hosting_module
 from signaling.media import pool as pool_module
-from signaling.media import service as service_module
+from signaling.media.alone import Alone
 from signaling.media.cut import Cut
+from signaling.media.hosting import Hosting
+from signaling.media.hosts import Hosts
+from signaling.media.moving import Moving
 from signaling.media.placement import Placement
 from signaling.media.pool import Pool
+from signaling.media.reoffers import Reoffers
 from signaling.media.service import Media
 from tests.signaling.media_kit import FakeWorkers, Signals
 from tests.signaling.sessions_kit import MINUTE, Kit, person
@@ -39,9 +46,14 @@ class MediaKit:
         self.workers = FakeWorkers()
         self.signals = Signals()
         self.pool = Pool(2, self.workers)
-        placement = Placement()
-        self.cut = Cut(self.pool, placement)
-        self.media = Media(kit.sessions, self.signals, self.pool, placement, self.cut, TURN, kit.timebase)
+        alone = Alone("here")
+        hosts = Hosts(alone, Calls(LocalBus(alone.name)), 1.0)
+        self.cut = Cut(hosts, alone)
+        told = Reoffers(kit.sessions, self.signals)
+        self.hosting = Hosting(kit.sessions, alone, self.pool, Placement(), told)
+        hosts.serve(self.hosting)
+        moving = Moving(kit.sessions, alone, self.hosting, told)
+        self.media = Media(kit.sessions, hosts, moving, TURN, kit.timebase)
         kit.telling._media = self.cut
 
     async def session(self, modality: Modality = "video") -> None:
@@ -54,18 +66,19 @@ class MediaKit:
 
     async def settle(self) -> None:
         """Let the requests that nobody waits for reach the workers."""
-        await asyncio.gather(*self.cut._tasks)
+        await self.cut.settle()
 
 
 @pytest.fixture
 async def media(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[MediaKit]:
     monkeypatch.setattr(pool_module, "FIRST_PAUSE_SECONDS", 0.0)
-    monkeypatch.setattr(service_module, "MOVE_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(hosting_module, "MOVE_PAUSE_SECONDS", 0.0)
     async with Kit(tmp_path / "store.db") as kit:
         media = MediaKit(kit)
         await media.pool.start()
         yield media
-        await media.media.stop()
+        await media.cut.stop()
+        await media.hosting.stop()
         await media.pool.stop()
 
 
@@ -186,7 +199,7 @@ async def test_a_session_that_ended_meanwhile_does_not_move(media: MediaKit) -> 
     media.kit.clock.wait_ms(45 * MINUTE)
     media.workers.spawned[0].die()
     await media.workers.until_spawned(3, media.pool)
-    await asyncio.gather(*media.media._tasks)
+    await asyncio.gather(*media.hosting._tasks)
     assert media.signals.told == []
 
 
@@ -201,7 +214,7 @@ async def test_events_of_workers_reach_the_one_whom_they_are_about(media: MediaK
     tell(RosterChanged("s", 0, "anna", 1, 1))  # of an older life of the session's media
     tell(RosterChanged("s", 1, "ben", 1, 1))  # who has not offered
     tell(RosterChanged("t", 1, "anna", 1, 1))
-    await asyncio.gather(*media.media._tasks)
+    await asyncio.gather(*media.hosting._tasks)
     assert sorted(media.signals.told, key=str) == [  # each looks into the store first, in its own time
         ("anna-1", Reoffer("s", 1, "disconnected")),
         ("anna-1", Reoffer("s", 1, "roster")),
@@ -214,11 +227,11 @@ async def test_who_has_connected_anew_is_told_on_the_new_connection(media: Media
     tell = media.workers.spawned[0].on_event
     await media.kit.sessions.connection_closed(BEN)
     tell(RosterChanged("s", 1, "ben", 1, 1))
-    await asyncio.gather(*media.media._tasks)
+    await asyncio.gather(*media.hosting._tasks)
     assert media.signals.told == []
     await media.kit.sessions.join(person("ben", "client", "ben-2"), "s")
     tell(RosterChanged("s", 1, "ben", 1, 1))
-    await asyncio.gather(*media.media._tasks)
+    await asyncio.gather(*media.hosting._tasks)
     assert media.signals.told == [("ben-2", Reoffer("s", 1, "roster"))]
 
 
@@ -227,7 +240,7 @@ async def test_a_second_device_of_who_offers_is_not_told(media: MediaKit) -> Non
     await media.kit.sessions.join(person("ben", "client", "ben-2"), "s")
     await media.media.offer(BEN, "s", "b")
     media.workers.spawned[0].on_event(RosterChanged("s", 1, "ben", 1, 1))
-    await asyncio.gather(*media.media._tasks)
+    await asyncio.gather(*media.hosting._tasks)
     assert media.signals.told == [("ben-1", Reoffer("s", 1, "roster"))]
 
 

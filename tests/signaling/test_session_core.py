@@ -12,14 +12,13 @@ from protocol import errors
 from protocol.errors import ProtocolError
 from signaling.sessions.commands import (
     Announce,
-    CloseMedia,
+    CutMedia,
     Decision,
     Drop,
     End,
     Join,
     Leave,
     Rehost,
-    RemoveMedia,
     Stop,
     Tell,
 )
@@ -138,7 +137,7 @@ class TestLeavingAndAbsence:
         decision = decide(live(), Leave("ben", "c2"), START + 1)
         assert changes(decision) == ["left"]
         out = Tell("ben", "outside", ("c2",), "out")
-        assert decision.effects == (RemoveMedia("ben"), Announce(), out)
+        assert decision.effects == (CutMedia(), Announce(), out)
         assert decision.session.state == "live"
 
     def test_leaving_with_one_of_two_devices_is_not(self) -> None:
@@ -170,7 +169,7 @@ class TestLeavingAndAbsence:
         decision = advance(dropped, START + 10 + 90_000)
         assert changes(decision) == ["left"]
         assert decision.events[0].due_ms == START + 10 + 90_000
-        assert RemoveMedia("ben") in decision.effects
+        assert CutMedia() in decision.effects
         assert decision.session.segments[-2:] == (
             Segment(START, START + 10, "video", ("anna", "ben")),
             Segment(START + 10, None, "video", ("anna",)),
@@ -219,7 +218,7 @@ class TestEnding:
         assert changes(decision) == ["ended"]
         assert (decision.session.reason, decision.session.ended_ms) == ("completed", END)
         assert decision.events[0].due_ms == END
-        assert decision.effects[:2] == (CloseMedia(), Announce())
+        assert decision.effects[:2] == (CutMedia(), Announce())
         assert {effect.status for effect in decision.effects if isinstance(effect, Tell)} == {"over"}
         assert decision.session.present == ()
 
@@ -271,9 +270,16 @@ class TestEnding:
 
 
 def test_media_moves_only_while_the_session_can_be_joined() -> None:
-    assert decide(live(), Rehost(), START).session.generation == 1
-    assert refused(live(), Rehost(), END).kind is errors.SESSION_OVER
-    assert refused(scheduled(), Rehost(), OPENS - 1).kind is errors.SESSION_NOT_OPEN
+    assert refused(live(), Rehost("here", 0), END).kind is errors.SESSION_OVER
+    assert refused(scheduled(), Rehost("here", 0), OPENS - 1).kind is errors.SESSION_NOT_OPEN
+
+
+def test_of_those_who_give_media_a_host_at_once_only_the_first_does() -> None:
+    first = decide(live(), Rehost("here", 0), START).session
+    assert (first.host, first.generation) == ("here", 1)
+    assert decide(first, Rehost("there", 0), START) == Decision(first)
+    after = decide(first, Rehost("there", 1), START).session
+    assert (after.host, after.generation) == ("there", 2)
 
 
 def test_what_those_inside_are_shown() -> None:

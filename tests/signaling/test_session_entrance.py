@@ -16,13 +16,13 @@ from signaling.sessions.commands import (
     ChangeModality,
     Command,
     Consent,
+    CutMedia,
     Deny,
     Drop,
     Extend,
     Join,
     Leave,
     Mark,
-    RemoveMedia,
     SayLate,
     SendBack,
     ShowWaiting,
@@ -226,7 +226,7 @@ class TestDenial:
         decision = decide(inside, SendBack("anna", "ben"), START + 1)
         assert changes(decision) == ["sent_back"]
         told = Tell("ben", "waiting", ("c2",), "sent_back")
-        assert decision.effects == (RemoveMedia("ben"), Announce(), told, ShowWaiting())
+        assert decision.effects == (CutMedia(), Announce(), told, ShowWaiting())
         session = decision.session
         assert (session.present, session.waiting[0].since_ms) == (("anna",), START + 1)
         assert session.segments[-1].present == ("anna",)
@@ -327,7 +327,7 @@ class TestObservers:
         session = after(self.observed(), (given, START), (WATCHER, START))
         decision = decide(session, withdrawn, START + 1)
         assert changes(decision) == ["consent_withdrawn", "left"]
-        assert RemoveMedia("omar") in decision.effects
+        assert CutMedia() in decision.effects
         assert decision.session.present == ("anna", "ben")
 
     def test_are_out_when_someone_comes_who_has_not_consented(self) -> None:

@@ -320,9 +320,9 @@ class Histories(RuleBasedStateMachine):
     def move(self, ahead: int, length: int) -> None:
         self.command(Move(self.effective + ahead, length, LIMITS))
 
-    @rule()
-    def rehost(self) -> None:
-        self.command(Rehost())
+    @rule(generation=st.integers(0, 3))
+    def rehost(self, generation: int) -> None:
+        self.command(Rehost("node", generation))
 
     @precondition(lambda self: self.now > START + 20 * MINUTE)
     @rule(command=st.sampled_from([End("anna"), Stop()]))

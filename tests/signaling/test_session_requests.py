@@ -101,7 +101,7 @@ async def test_media_is_refused_before_the_admission(kit: Kit) -> None:
     assert (await kit.sessions.joined(BEN, "s")).id == "s"
     await ask(kit, ANNA, SessionSendBack(1, "s", "ben"))
     assert await refused(kit.sessions.joined(BEN, "s")) is errors.NOT_ADMITTED
-    assert kit.told.cut == [("s", "ben")]
+    assert kit.told.media_cut == ["s"]
     assert signals(kit, Admission)[-1] == (["ben"], Admission("s", "sent_back"))
 
 
@@ -193,7 +193,7 @@ async def test_a_change_of_modality_is_enforced_and_told(kit: Kit) -> None:
     await kit.scheduled()
     await kit.live()
     assert (await ask(kit, BEN, SessionModality(1, "s", "audio"))).modality == "audio"
-    assert kit.told.switched == [("s", "audio")]
+    assert kit.told.media_cut == ["s"]
     assert (await ask(kit, BEN, SessionPropose(1, "s", "chat"))).proposal is not None
     await ask(kit, ANNA, SessionDecline(1, "s", "chat"))
     await ask(kit, ANNA, SessionPropose(1, "s", "video"))

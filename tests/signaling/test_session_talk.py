@@ -8,10 +8,10 @@ from signaling.sessions.commands import (
     Announce,
     Answer,
     ChangeModality,
+    CutMedia,
     Decision,
     Leave,
     Propose,
-    SwitchMedia,
 )
 from signaling.sessions.core import decide
 from signaling.sessions.segments import Segment
@@ -31,7 +31,7 @@ def test_either_side_changes_it_for_everyone() -> None:
         decision = decide(live(), ChangeModality(account, "audio"), START + 5)
         assert changes(decision) == ["modality"]
         assert (decision.events[0].by, decision.events[0].modality) == (account, "audio")
-        assert decision.effects == (SwitchMedia("audio"), Announce())
+        assert decision.effects == (CutMedia(), Announce())
         assert decision.session.segments[-2:] == (
             Segment(START, START + 5, "video", ("anna", "ben")),
             Segment(START + 5, None, "audio", ("anna", "ben")),
