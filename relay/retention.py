@@ -5,9 +5,12 @@ times are arguments.
 """
 
 from collections.abc import Collection
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 import msgspec
+
+OPENING: Final = -1
+"""In the place of :data:`relay.inbox.NOTE`, the kind of an event that opens a sender epoch."""
 
 
 class Purgeable(msgspec.Struct, frozen=True, gc=False):

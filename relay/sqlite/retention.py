@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from relay.errors import Conflict
-from relay.retention import DropRoom, Obstacle, Purge, Purgeable, uncut
+from relay.retention import OPENING, DropRoom, Obstacle, Purge, Purgeable, uncut
 from relay.sqlite.catalog import Catalog, RoomState
 from relay.sqlite.reads import snapshot
 from relay.writes import Applied
@@ -40,9 +40,6 @@ _MEMBERS: Final = """
 _FIRST_SINCE: Final = (
     "SELECT offset_no FROM events WHERE room_no = ? AND at_ms >= ? ORDER BY offset_no LIMIT 1"
 )
-OPENING: Final = -1
-"""In the place of :data:`relay.inbox.NOTE`, the kind of an event that opens a sender epoch."""
-
 # Every sender epoch of the room that has something sealed in it: where it was opened and used last.
 _SPANS: Final = f"""
     SELECT opened, max(offset_no) FROM (

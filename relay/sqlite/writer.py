@@ -16,12 +16,11 @@ from relay.accounts import EraseAccount
 from relay.errors import Outdated, StoreError, UnknownEpoch, Unstorable
 from relay.inbox import ANSWER, QUESTION
 from relay.keys import ClaimPrekeys, Sealing
-from relay.retention import DropRoom, Purge
+from relay.retention import OPENING, DropRoom, Purge
 from relay.sqlite import changes, keys
 from relay.sqlite.catalog import Catalog, RoomState
 from relay.sqlite.guard import Note
 from relay.sqlite.opening import Opened, translated
-from relay.sqlite.retention import OPENING
 from relay.writes import Ack, Append, Appended, Applied, Outcome, Trim, Write
 
 Call = Sequence[Write]
