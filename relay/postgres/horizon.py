@@ -29,3 +29,19 @@ async def horizon(db: Connection) -> int:
             return int(last)
         await asyncio.sleep(_PAUSE)
     return 0
+
+
+async def examinable(db: Connection, after: int, appended_before_ms: int, limit: int) -> int:
+    """The last of the next `limit` events that are older than an instant and behind which none can appear."""
+    newer = await db.fetch(
+        "SELECT seq, at_ms FROM events WHERE seq > $1 AND seq <= $2 ORDER BY seq LIMIT $3",
+        after,
+        await horizon(db),
+        limit,
+    )
+    through = after
+    for seq, at_ms in newer:
+        if at_ms >= appended_before_ms:
+            break
+        through = seq
+    return through
