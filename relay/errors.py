@@ -7,7 +7,7 @@ from typing import ClassVar
 
 
 class StoreError(Exception):
-    """A store could not do what was asked. Nothing of that call was written.
+    """A store could not do what was asked. Nothing of that call was written, but for `OutcomeUnknown`.
 
     `name` is stable; `temporary` says whether the same call may succeed later without anything else changing.
     """
@@ -90,6 +90,26 @@ class StoreClosed(StoreError):
     """The store is not open, or is closing and takes no new calls."""
 
     name = "store_closed"
+
+
+class OutcomeUnknown(StoreError):
+    """The storage was lost in the middle of a commit: what was asked may be written or not.
+
+    The one error that does not mean that nothing was written. Whoever repeats the call must be able to bear
+    that it was: an append with a mid can be repeated as it is.
+    """
+
+    name = "outcome_unknown"
+
+
+class StoreRestored(StoreError):
+    """The storage was put back to an earlier state while the store was open, and its logs have another epoch.
+
+    The store has to be closed and opened again.
+    """
+
+    name = "store_restored"
+    temporary = False
 
 
 class StoreInUse(StoreError):

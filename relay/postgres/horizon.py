@@ -1,7 +1,7 @@
 """How far the events of all logs together are complete, for those who search them by their number once.
 
-Numbers come from a sequence: a transaction takes its numbers before it commits, so an event can become visible
-after others with higher numbers. Who has examined the higher ones would never see it.
+Numbers come from a sequence: a transaction takes its numbers before it commits, so an event can become
+visible after others with higher numbers. Who has examined the higher ones would never see it.
 """
 
 import asyncio
@@ -14,11 +14,12 @@ _PAUSE: Final = 0.005  # s; a batch takes about as long
 
 
 async def horizon(db: Connection) -> int:
-    """A number up to which every event that will ever be is visible to the next statement; 0 if none can be told.
+    """A number up to which every event that will ever be is visible to the next statement; 0 if none can be
+    told.
 
-    Whoever takes a number has a transaction id already. So once all transactions have ended whose ids were given
-    out by the time the last number was read, none of them can bring an event of that number or a lower one.
-    A transaction that is open for long, in whatever database of the server, puts the search off.
+    Whoever takes a number has a transaction id already. So once all transactions have ended whose ids were
+    given out by the time the last number was read, none of them can bring an event of that number or a
+    lower one. A transaction that is open for long, in whatever database of the server, puts the search off.
     """
     last = await db.fetchval("SELECT coalesce(pg_sequence_last_value('events_seq_seq'), 0)")
     # In a statement of its own: a snapshot is taken before a statement looks at a sequence.

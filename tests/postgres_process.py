@@ -1,0 +1,138 @@
+"""A real PostgreSQL for tests: started when the first asks for it, on a Unix socket in a folder of its own.
+
+One server for each process of tests; a database for each test, made quickly after a template. It may be
+killed and started again. PostgreSQL refuses to run as root, so root runs it as its own user, or as nobody.
+"""
+
+from __future__ import annotations
+
+import atexit
+import itertools
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Final
+
+PATIENCE: Final = 60.0  # s, for the server to start and to stop
+# Nothing has to survive the machine: a killed server finds what it has written in the system's cache.
+SETTINGS: Final = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "shared_buffers": "32MB",
+    "max_connections": "100",
+    "listen_addresses": "",
+    "log_min_messages": "fatal",
+    "jit": "off",
+}
+
+
+def programs() -> Path:
+    """The folder of PostgreSQL's programs, of the newest version that is installed."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: float(path.parts[-3]))
+    if not found:
+        raise FileNotFoundError("PostgreSQL is not installed: run `.ci/need postgres`")
+    return found[-1].parent
+
+
+class PostgresProcess:
+    """A server with its data in a temporary folder, from `start` to `close`."""
+
+    def __init__(self, **settings: str) -> None:
+        self._user: Final = _unprivileged()
+        self._programs: Final = programs()
+        self.folder: Final = Path(tempfile.mkdtemp(prefix="rapport-postgres-"))
+        self._settings: Final = SETTINGS | settings
+        self._process: subprocess.Popen[bytes] | None = None
+        self._numbers: Final = itertools.count()
+        if self._user is not None:
+            os.chown(self.folder, self._user.pw_uid, self._user.pw_gid)
+        atexit.register(self.close)
+        self._run("initdb", "-D", "data", "-U", "rapport", "-E", "UTF8", "--locale=C", "-A", "trust", "-N")
+
+    def start(self) -> None:
+        """Start the server, after a crash too, and wait until it answers."""
+        options = [part for name, value in self._settings.items() for part in ("-c", f"{name}={value}")]
+        command = [self._programs / "postgres", "-D", "data", "-k", str(self.folder), *options]
+        self._process = self._begin(command)
+        deadline = time.monotonic() + PATIENCE
+        while subprocess.run([*self._client("pg_isready"), "-q"], check=False).returncode:
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"PostgreSQL does not start: {(self.folder / 'log').read_text()}")
+            time.sleep(0.02)
+
+    def kill(self) -> None:
+        """Kill the server and all its processes at once; they flush nothing."""
+        assert self._process is not None
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait(PATIENCE)
+        self._process = None
+
+    def stop(self) -> None:
+        """Stop the server in order, which ends all connections."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGINT)
+            self._process.wait(PATIENCE)
+            self._process = None
+
+    def close(self) -> None:
+        """Stop the server and remove its folder."""
+        if self._process is not None:
+            self.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def database(self, *, template: str = "template0") -> str:
+        """Make a database: its name."""
+        name = f"test{next(self._numbers)}"
+        self.sql(f"CREATE DATABASE {name} TEMPLATE {template}")
+        return name
+
+    def drop(self, name: str) -> None:
+        """Remove a database, whoever is connected to it."""
+        self.sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def url(self, name: str) -> str:
+        """The URL of a database."""
+        return f"postgresql://rapport@/{name}?host={self.folder}"
+
+    def sql(self, statement: str, *, database: str = "postgres") -> str:
+        """Run a statement as the superuser: its rows, a line each."""
+        command = [*self._client("psql"), "-d", database, "-X", "-A", "-t", "-q", "-c", statement]
+        done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=PATIENCE)
+        return done.stdout.strip()
+
+    def _client(self, program: str) -> list[str]:
+        return [str(self._programs / program), "-h", str(self.folder), "-U", "rapport"]
+
+    def _run(self, program: str, *arguments: str) -> None:
+        process = self._begin([self._programs / program, *arguments])
+        if process.wait(PATIENCE):
+            raise RuntimeError(f"{program} failed: {(self.folder / 'log').read_text()}")
+
+    def _begin(self, command: list[str | Path]) -> subprocess.Popen[bytes]:
+        with (self.folder / "log").open("ab") as log:
+            return subprocess.Popen(
+                command,
+                cwd=self.folder,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                process_group=0,
+                user=self._user.pw_uid if self._user else None,
+                group=self._user.pw_gid if self._user else None,
+                extra_groups=[] if self._user else None,
+            )
+
+
+def _unprivileged() -> pwd.struct_passwd | None:
+    """Whom the server runs as; None for whoever runs the tests."""
+    if os.geteuid():
+        return None
+    try:
+        return pwd.getpwnam("postgres")
+    except KeyError:
+        return pwd.getpwnam("nobody")
