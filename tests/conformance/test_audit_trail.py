@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -29,14 +28,14 @@ from relay.audit_trail import (
 from relay.errors import Conflict, NotFound, Unstorable
 from relay.store import Store
 from relay.writes import Append, Applied, CreateRoom
-from tests.conformance.test_store import SqlitePlace
+from tests.conformance.places import Place
 
 ALL = 1_000
 
 
-@pytest.fixture(params=[SqlitePlace])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    store: Store = request.param(tmp_path).store()
+@pytest.fixture
+async def store(place: Place) -> AsyncIterator[Store]:
+    store = place.store()
     await store.open()
     yield store
     await store.close()

@@ -2,8 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
-from typing import Protocol
 
 import pytest
 
@@ -19,7 +17,6 @@ from relay.rows import (
     SessionCursor,
     reset_reason,
 )
-from relay.sqlite import SqliteStore
 from relay.store import Store
 from relay.writes import (
     Ack,
@@ -41,31 +38,9 @@ from relay.writes import (
     Trim,
     Write,
 )
+from tests.conformance.places import Place
 
 BOTH = frozenset({"ann", "ben"})
-
-
-class Place(Protocol):
-    """Somewhere a store can be, opened again and again."""
-
-    def store(self) -> Store:
-        """A store of this place, not open."""
-
-
-class SqlitePlace:
-    """A file in a folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / "rapport.db"
-
-    def store(self) -> Store:
-        return SqliteStore(self._path)
-
-
-@pytest.fixture(params=[SqlitePlace])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    made: Place = request.param(tmp_path)
-    return made
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -23,15 +22,14 @@ from relay.blob_rows import (
 from relay.errors import Conflict, NotFound, TooMany
 from relay.store import Store
 from relay.writes import AddMember, Applied, CreateRoom, RemoveMember
-from tests.conformance.test_store import SqlitePlace
+from tests.conformance.places import Place
 
-PLACES = [SqlitePlace]
 WIDE = BlobLimits(account_bytes=1_000, account_uploads=50, room_bytes=1_000, room_blobs=50)
 
 
-@pytest.fixture(params=PLACES)
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    store: Store = request.param(tmp_path).store()
+@pytest.fixture
+async def store(place: Place) -> AsyncIterator[Store]:
+    store = place.store()
     await store.open()
     for room in ("q", "r"):
         await store.commit(CreateRoom(room, b"", 1), AddMember(room, "ann", "therapist", 1))
@@ -230,15 +228,13 @@ async def test_ids_are_known_and_counted(store: Store) -> None:
     assert await store.blob_totals() == BlobTotals(2, 15, 1)
 
 
-@pytest.mark.parametrize("place", PLACES)
-async def test_blobs_are_kept(place: type[SqlitePlace], tmp_path: Path) -> None:
-    where = place(tmp_path)
-    before = where.store()
+async def test_blobs_are_kept(place: Place) -> None:
+    before = place.store()
     await before.open()
     await before.commit(CreateRoom("r", b"", 1), AddMember("r", "ann", "therapist", 1))
     blob = await whole(before, an_upload("1"))
     await before.close()
-    after = where.store()
+    after = place.store()
     await after.open()
     assert await after.blob("1") == blob
     await after.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -27,13 +26,8 @@ from relay.inbox import (
 from relay.rows import Member, RoomHead, Session
 from relay.store import Store
 from relay.writes import Append, MarkRead, PutSession, Trim
-from tests.conformance.test_store import Place, SqlitePlace, mid, new_room
-
-
-@pytest.fixture(params=[SqlitePlace])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    made: Place = request.param(tmp_path)
-    return made
+from tests.conformance.places import Place
+from tests.conformance.test_store import mid, new_room
 
 
 @pytest.fixture

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -41,16 +39,15 @@ from relay.writes import (
     Trim,
     Write,
 )
-from tests.conformance.test_store import SqlitePlace
+from tests.conformance.places import Place
 
-PLACES = [SqlitePlace]
 KEY, OTHER_KEY = b"k" * 32, b"o" * 32
 EPOCH, OTHER_EPOCH = b"e" * 16, b"f" * 16
 
 
-@pytest.fixture(params=PLACES)
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    store: Store = request.param(tmp_path).store()
+@pytest.fixture
+async def store(place: Place) -> AsyncIterator[Store]:
+    store = place.store()
     await store.open()
     await store.commit(*rooms())
     yield store
@@ -247,25 +244,19 @@ async def test_a_claim_that_fails_beside_it_takes_nothing(store: Store) -> None:
     assert await ids(store, 1, "b1") == [("b1", 1, False, 0)]
 
 
-@pytest.mark.parametrize("place", PLACES)
-async def test_nothing_is_handed_out_again_after_a_restore(place: type[SqlitePlace], tmp_path: Path) -> None:
+async def test_nothing_is_handed_out_again_after_a_restore(place: Place) -> None:
     """Not even when claims are all that has happened since the backup was taken."""
-    where, folder = place(tmp_path), tmp_path / "backup"
-    store = where.store()
+    store = place.store()
     await store.open()
     await store.commit(*rooms())
     await listed(store, "b1", 1, 2)
     await store.close()
-    folder.mkdir()
-    for file in tmp_path.glob("rapport.db*"):
-        if not file.name.endswith("-guard"):
-            shutil.copy(file, folder)
+    place.back_up()
     await store.open()
     before = store.epoch
     assert await ids(store, 1, "b1") == [("b1", 1, False, 1)]
     await store.close()
-    for file in folder.iterdir():
-        shutil.copy(file, tmp_path)
+    place.put_back()
     await store.open()
     assert store.epoch > before
     assert await store.stock("ben", "b1") == Stock((), 0, 100, listed=True)
@@ -391,9 +382,8 @@ async def test_revocations_of_several_accounts(store: Store) -> None:
     assert found == [("ann", None), ("ben", "b1")]
 
 
-@pytest.mark.parametrize("place", PLACES)
-async def test_keys_are_kept(place: type[SqlitePlace], tmp_path: Path) -> None:
-    store = place(tmp_path).store()
+async def test_keys_are_kept(place: Place) -> None:
+    store = place.store()
     await store.open()
     await store.commit(*rooms())
     await listed(store, "b1", 1, 2)

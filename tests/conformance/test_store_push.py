@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -25,16 +24,11 @@ from relay.push import (
 )
 from relay.store import Store
 from relay.writes import Ack, AddMember, Append, Applied, CreateRoom, RemoveMember, Revoke, Trim
-from tests.conformance.test_store import Place, SqlitePlace, new_room
+from tests.conformance.places import Place
+from tests.conformance.test_store import new_room
 from tests.conformance.test_store_inbox import noted, said
 
 LATE_MS = 10**9
-
-
-@pytest.fixture(params=[SqlitePlace])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    made: Place = request.param(tmp_path)
-    return made
 
 
 @pytest.fixture

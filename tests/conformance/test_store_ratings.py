@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -12,15 +11,14 @@ from relay.ratings import PutRating, Rating, RatingCursor
 from relay.rows import Session, SessionCursor
 from relay.store import Store
 from relay.writes import Applied, CreateRoom, PutSession
-from tests.conformance.test_store import SqlitePlace
+from tests.conformance.places import Place
 
-PLACES = [SqlitePlace]
 STARTS = {"s1": ("r", 10), "s2": ("q", 10), "s3": ("r", 20), "s4": ("q", 30), "s5": ("r", 40)}
 
 
-@pytest.fixture(params=PLACES)
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    store: Store = request.param(tmp_path).store()
+@pytest.fixture
+async def store(place: Place) -> AsyncIterator[Store]:
+    store = place.store()
     await store.open()
     await store.commit(CreateRoom("r", b"", 1), CreateRoom("q", b"", 1))
     for id_, (room, starts_ms) in STARTS.items():
@@ -108,16 +106,14 @@ async def test_ratings_of_a_kind_are_paged_by_time(store: Store) -> None:
     assert await store.ratings("k", from_ms=20, until_ms=30, limit=9) == tuple(made[1:4])
 
 
-@pytest.mark.parametrize("place", PLACES)
-async def test_ratings_are_kept(place: type[SqlitePlace], tmp_path: Path) -> None:
-    where = place(tmp_path)
-    before = where.store()
+async def test_ratings_are_kept(place: Place) -> None:
+    before = place.store()
     await before.open()
     await before.commit(CreateRoom("r", b"", 1))
     await before.commit(PutSession(Session("s", "r", 1, 9, "over", 1, b""), None))
     await before.commit(PutRating(a_rating("s", "ann", 5)))
     await before.close()
-    after = where.store()
+    after = place.store()
     await after.open()
     assert await after.ratings("k", from_ms=0, until_ms=9, limit=9) == (a_rating("s", "ann", 5),)
     await after.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -11,14 +10,9 @@ from relay.keys import PutDeviceList, RestoreDevice
 from relay.receipts import Receipt
 from relay.store import Store
 from relay.writes import Ack, MarkRead, Reinstate, RemoveMember, Revoke
-from tests.conformance.test_store import Place, SqlitePlace, new_room
+from tests.conformance.places import Place
+from tests.conformance.test_store import new_room
 from tests.conformance.test_store_inbox import said
-
-
-@pytest.fixture(params=[SqlitePlace])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    made: Place = request.param(tmp_path)
-    return made
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -14,7 +13,6 @@ from relay.keys import ListDevice, Prekey, PutDeviceList, PutPrekeys, RequestDev
 from relay.ratings import PutRating, Rating
 from relay.retention import DropRoom, Purge, Purgeable, uncut
 from relay.rows import RoomHead, Session, reset_reason
-from relay.sqlite import SqliteStore
 from relay.store import Store
 from relay.writes import (
     Ack,
@@ -28,15 +26,16 @@ from relay.writes import (
     Revoke,
     SetDeadline,
 )
+from tests.conformance.places import Place
 
 ANYWAY = 0
 """Nothing goes that somebody has not acknowledged."""
 
 
-@pytest.fixture(params=[SqliteStore])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+@pytest.fixture
+async def store(place: Place) -> AsyncIterator[Store]:
     """A store with a room of Ann and Ben, each of whom has one device."""
-    store: Store = request.param(tmp_path / "rapport.db")
+    store = place.store()
     await store.open()
     members = [AddMember("r", account, "client", 1) for account in ("ann", "ben")]
     await store.commit(CreateRoom("r", b"", 1), *members)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -11,14 +10,12 @@ from relay.errors import NotFound
 from relay.rows import Session
 from relay.store import Store
 from relay.writes import Applied, Beat, CreateRoom, PutSession, SetRoomBody
-from tests.conformance.test_store import SqlitePlace
-
-PLACES = [SqlitePlace]
+from tests.conformance.places import Place
 
 
-@pytest.fixture(params=PLACES)
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    store: Store = request.param(tmp_path).store()
+@pytest.fixture
+async def store(place: Place) -> AsyncIterator[Store]:
+    store = place.store()
     await store.open()
     await store.commit(CreateRoom("r", b"", 1))
     yield store

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -12,14 +11,15 @@ from relay.rows import SessionCursor
 from relay.scheduling import CalendarFeed, DropCalendar, PutCalendar, PutSeries, SeriesRow, SetGuests
 from relay.store import Store
 from relay.writes import Applied, CreateRoom, PutSession, RemoveMember
-from tests.conformance.test_store import SqlitePlace, a_session, new_room
+from tests.conformance.places import Place
+from tests.conformance.test_store import a_session, new_room
 
 FAR_MS = 1 << 50
 
 
-@pytest.fixture(params=[SqlitePlace])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    store: Store = request.param(tmp_path).store()
+@pytest.fixture
+async def store(place: Place) -> AsyncIterator[Store]:
+    store = place.store()
     await store.open()
     await store.commit(*new_room("r"))
     yield store

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -30,15 +29,16 @@ from relay.webhooks import (
     Unreceived,
 )
 from relay.writes import Ack, AddMember, Append, Applied, CreateRoom, RemoveMember, Trim
-from tests.conformance.test_store import SqlitePlace, mid
+from tests.conformance.places import Place
+from tests.conformance.test_store import mid
 
 UNCHANGED = (Applied(changed=False),)
 CHANGED = (Applied(),)
 
 
-@pytest.fixture(params=[SqlitePlace])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    store: Store = request.param(tmp_path).store()
+@pytest.fixture
+async def store(place: Place) -> AsyncIterator[Store]:
+    store = place.store()
     await store.open()
     yield store
     await store.close()
