@@ -156,3 +156,13 @@ class AuditTrail(Protocol):
 
     async def grants(self, *, until_ms: int, limit: int) -> tuple[Grant, ...]:
         """Grants that run out before an instant, the earliest first."""
+
+
+class OpenTrail(AuditTrail, Protocol):
+    """The trail of a store that a server may have open at the same time."""
+
+    async def append(self, write: AppendAudit) -> None:
+        """Put an entry at the end of the trail; durable when this returns. Raises `StoreError`."""
+
+    async def close(self) -> None:
+        """Release the store."""

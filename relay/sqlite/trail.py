@@ -27,7 +27,7 @@ _BUSY_SECONDS: Final = 10.0
 
 
 class SqliteTrail:
-    """`relay.audit_trail.AuditTrail` of a file that exists. Blocks: it is for programs that do one thing.
+    """`relay.audit_trail.OpenTrail` of a file that exists. Blocks: it is for programs that do one thing.
 
     Raises `StoreUnusable` if there is no such file or it is of an older or a newer version.
     """
@@ -43,12 +43,10 @@ class SqliteTrail:
             self._db.close()
             raise translated(error) if isinstance(error, sqlite3.Error) else error from None
 
-    def close(self) -> None:
-        """Close the file."""
+    async def close(self) -> None:
         self._db.close()
 
-    def append(self, write: AppendAudit) -> None:
-        """Put an entry at the end of the trail; durable when this returns."""
+    async def append(self, write: AppendAudit) -> None:
         try:
             self._db.execute("BEGIN IMMEDIATE")
             try:

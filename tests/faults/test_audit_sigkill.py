@@ -33,7 +33,7 @@ async def subjects(store: Path) -> list[str]:
     """Whose additions are recorded."""
     trail = SqliteTrail(store)
     found = await trail.audit(after=0, limit=100_000, matching=AuditFilter(action="member.added.guest"))
-    trail.close()
+    await trail.close()
     return [one.entry.subject for one in found]
 
 

@@ -29,13 +29,13 @@ async def test_server_and_command_append_to_one_chain(tmp_path: Path) -> None:
         for _ in range(40):
             await store.commit(AppendAudit(ENTRY))
 
-    def command() -> None:
+    async def command() -> None:
         beside = SqliteTrail(tmp_path / "rapport.db")
         for _ in range(40):
-            beside.append(AppendAudit(ENTRY))
-        beside.close()
+            await beside.append(AppendAudit(ENTRY))
+        await beside.close()
 
-    await asyncio.gather(serve(), asyncio.to_thread(command))
+    await asyncio.gather(serve(), asyncio.to_thread(asyncio.run, command()))
     records = await trail.audit(after=0, limit=100)
     before = GENESIS
     for sequence in range(1, 81):
@@ -47,7 +47,7 @@ async def test_server_and_command_append_to_one_chain(tmp_path: Path) -> None:
     assert await trail.audit_holds(limit=9) == (Hold("room", "r", 1),)
     assert await trail.audit_kept(through=9, limit=9) == ()
     assert await trail.grant("ann", "audit") == (await trail.grants(until_ms=9, limit=9))[0]
-    trail.close()
+    await trail.close()
     await store.close()
 
 
@@ -57,10 +57,10 @@ async def test_an_entry_that_cannot_be_written_leaves_the_trail_as_it_was(tmp_pa
     await store.close()
     trail = SqliteTrail(tmp_path / "rapport.db")
     with pytest.raises(OverflowError):
-        trail.append(AppendAudit(AuditEntry(1 << 64, *(["x"] * 9))))  # type: ignore[arg-type]  # a number first
-    trail.append(AppendAudit(ENTRY))
+        await trail.append(AppendAudit(AuditEntry(1 << 64, *(["x"] * 9))))  # type: ignore[arg-type]  # a number first
+    await trail.append(AppendAudit(ENTRY))
     assert (await trail.audit_head()).sequence == 1
-    trail.close()
+    await trail.close()
 
 
 async def test_only_a_store_of_this_version_is_opened(tmp_path: Path) -> None:
