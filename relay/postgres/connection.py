@@ -3,7 +3,7 @@
 asyncpg tells types of nothing that it has: this says what the modules beside it rely on.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Literal, Protocol
 
@@ -28,6 +28,14 @@ class Connection(Protocol):
 
     async def fetchval(self, query: str, /, *args: object) -> Any:
         """The first column of the first row of a query; None without one."""
+
+    def cursor(self, query: str, /, *args: object, prefetch: int) -> AsyncIterable[Row]:
+        """The rows of a query within a transaction, of which so many are in memory."""
+
+    async def copy_records_to_table(
+        self, table_name: str, /, *, records: Iterable[Sequence[object]], columns: Sequence[str]
+    ) -> str:
+        """Put rows into a table, as they are taken from the iterable."""
 
     def transaction(
         self, *, isolation: Literal["repeatable_read"] | None = None, readonly: bool = False

@@ -4,6 +4,8 @@ import os
 import secrets
 import sqlite3
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -73,6 +75,26 @@ def begin_epoch(path: Path) -> int:
     opened.db.close()
     opened.guard.close()
     return opened.note.epoch
+
+
+@contextmanager
+def leaving(path: Path) -> Iterator[tuple[sqlite3.Connection, int]]:
+    """A store that goes on elsewhere: a connection to it, and the epoch in which its logs go on there.
+
+    The file itself begins another epoch at once: if it is served again after all, devices compare their logs.
+    Blocks. Raises as `open_connections`, and `StoreUnusable` if there is no such file.
+    """
+    if not path.is_file():
+        raise StoreUnusable("there is no such file")
+    opened = _open(path, restored=False)
+    try:
+        opened.guard.write(_line(opened.db, opened.note, restored=True))
+        yield opened.db, opened.note.epoch
+    except sqlite3.Error as error:
+        raise translated(error) from error
+    finally:
+        opened.db.close()
+        opened.guard.close()
 
 
 def translated(error: sqlite3.Error) -> StoreError:
