@@ -13,6 +13,7 @@ from relay.audit_trail import AuditAnchor, AuditCheckpoint, AuditFilter, AuditHe
 from relay.blob_rows import BlobRow, BlobTotals
 from relay.documents import Document
 from relay.errors import Overloaded, StoreClosed, Unstorable
+from relay.group import Done, GroupCommit
 from relay.inbox import Asked, InboxRoom
 from relay.keys import DeviceListRow, DeviceRow, Stock
 from relay.push import Doorbell, DueDoorbell, Unrung
@@ -51,8 +52,8 @@ from relay.sqlite import (
     unreceived,
     webhooks,
 )
-from relay.sqlite.group import Done, GroupCommit
 from relay.sqlite.opening import open_connections, translated
+from relay.sqlite.thread import WriterThread
 from relay.sqlite.writer import Writer
 from relay.webhooks import Backlog, Delivery, DeliveryCursor, DeliveryState, Examined, Held
 from relay.writes import Append, Appended, Outcome, Write
@@ -85,7 +86,7 @@ class SqliteStore:
         opened, readers = await asyncio.to_thread(open_connections, self._path, self._readers)
         self._writer = Writer(opened)
         self._epoch = opened.note.epoch
-        self._group = GroupCommit(self._writer.apply)
+        self._group = GroupCommit(WriterThread(self._writer.apply))
         self._idle.extend(readers)
         self._threads = ThreadPoolExecutor(self._readers, thread_name_prefix="store-reader")
 

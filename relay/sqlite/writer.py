@@ -14,6 +14,7 @@ from typing import Final
 
 from relay.accounts import EraseAccount
 from relay.errors import Outdated, StoreError, UnknownEpoch, Unstorable
+from relay.group import Answer, Call
 from relay.inbox import ANSWER, QUESTION
 from relay.keys import ClaimPrekeys, Sealing
 from relay.retention import OPENING, DropRoom, Purge
@@ -22,9 +23,6 @@ from relay.sqlite.catalog import Catalog, RoomState
 from relay.sqlite.guard import Note
 from relay.sqlite.opening import Opened, translated
 from relay.writes import Ack, Append, Appended, Applied, Outcome, Trim, Write
-
-Call = Sequence[Write]
-Answer = tuple[Outcome, ...] | StoreError
 
 _log = logging.getLogger(__name__)
 

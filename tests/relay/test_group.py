@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import pytest
 
 from relay.errors import NotFound, Overloaded, StoreClosed, StoreError
-from relay.sqlite.group import GroupCommit
-from relay.sqlite.writer import Answer, Call
+from relay.group import Answer, Call, GroupCommit
+from relay.sqlite.thread import WriterThread
 from relay.writes import Append, Applied, ForgetIdempotency
 
 
@@ -47,7 +47,7 @@ async def held_up(storage: Storage, group: GroupCommit) -> asyncio.Future[object
 
 async def test_calls_of_one_turn_form_one_batch() -> None:
     storage = Storage()
-    group = GroupCommit(storage.apply)
+    group = GroupCommit(WriterThread(storage.apply))
     assert await asyncio.gather(*[group.submit(call(number)) for number in range(5)]) == [(Applied(),)] * 5
     assert storage.batches == [[call(number) for number in range(5)]]
     await group.close()
@@ -55,7 +55,7 @@ async def test_calls_of_one_turn_form_one_batch() -> None:
 
 async def test_what_arrives_during_a_batch_forms_the_next() -> None:
     storage = Storage()
-    group = GroupCommit(storage.apply)
+    group = GroupCommit(WriterThread(storage.apply))
     first = await held_up(storage, group)
     others = [group.submit(call(number)) for number in range(1, 4)]
     assert group.waiting == 3
@@ -68,7 +68,7 @@ async def test_what_arrives_during_a_batch_forms_the_next() -> None:
 
 async def test_a_batch_has_a_limit() -> None:
     storage = Storage()
-    group = GroupCommit(storage.apply, max_batch=2)
+    group = GroupCommit(WriterThread(storage.apply), max_batch=2)
     await asyncio.gather(*[group.submit(call(number)) for number in range(5)])
     assert [len(batch) for batch in storage.batches] == [2, 2, 1]
     await group.close()
@@ -76,7 +76,7 @@ async def test_a_batch_has_a_limit() -> None:
 
 async def test_too_many_calls_are_refused_and_the_rest_go_on() -> None:
     storage = Storage()
-    group = GroupCommit(storage.apply, max_waiting=2)
+    group = GroupCommit(WriterThread(storage.apply), max_waiting=2)
     first = await held_up(storage, group)
     others = [group.submit(call(number)) for number in (1, 2)]
     with pytest.raises(Overloaded):
@@ -89,7 +89,7 @@ async def test_too_many_calls_are_refused_and_the_rest_go_on() -> None:
 
 async def test_too_many_bytes_are_refused_and_the_rest_go_on() -> None:
     storage = Storage()
-    group = GroupCommit(storage.apply, max_waiting_bytes=100, max_batch=1)
+    group = GroupCommit(WriterThread(storage.apply), max_waiting_bytes=100, max_batch=1)
     first = await held_up(storage, group)
     others = [group.submit(event(60)), group.submit(event(40))]
     with pytest.raises(Overloaded):
@@ -103,7 +103,7 @@ async def test_too_many_bytes_are_refused_and_the_rest_go_on() -> None:
 async def test_errors_reach_their_caller() -> None:
     storage = Storage()
     storage.answer = NotFound("gone")
-    group = GroupCommit(storage.apply)
+    group = GroupCommit(WriterThread(storage.apply))
     with pytest.raises(NotFound):
         await group.submit(call(0))
     await group.close()
@@ -118,7 +118,7 @@ async def test_an_unforeseen_error_answers_the_batch_and_the_next_goes_on() -> N
             raise ZeroDivisionError
         return storage.apply(calls)
 
-    group = GroupCommit(apply)
+    group = GroupCommit(WriterThread(apply))
     with pytest.raises(StoreError, match="ZeroDivisionError"):
         await group.submit(call(0))
     assert await group.submit(call(1)) == (Applied(),)
@@ -127,7 +127,7 @@ async def test_an_unforeseen_error_answers_the_batch_and_the_next_goes_on() -> N
 
 async def test_closing_finishes_what_was_taken_and_takes_no_more() -> None:
     storage = Storage()
-    group = GroupCommit(storage.apply)
+    group = GroupCommit(WriterThread(storage.apply))
     first = await held_up(storage, group)
     second = group.submit(call(1))
     closing = asyncio.ensure_future(group.close())

@@ -1,35 +1,40 @@
 """Group commit: one batch in flight, no timer. What arrives while a batch is being written forms the next
 one.
 
-The calls' side belongs to an event loop, the batches are written by a thread of their own; per batch the loop
-is woken once.
+The calls' side belongs to an event loop; who writes the batches is the store's business: a thread, a task.
 """
 
 import asyncio
-import logging
-import queue
-import threading
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Final
+from typing import Final, Protocol
 
 from relay.errors import Overloaded, StoreClosed, StoreError
 from relay.keys import PutDeviceList, PutPrekeys
-from relay.sqlite.writer import Answer, Call
 from relay.webhooks import PutDelivery
 from relay.writes import Append, Outcome, Write
 
-_log = logging.getLogger(__name__)
+Call = Sequence[Write]
+Answer = tuple[Outcome, ...] | StoreError
 
 _WITH_BODY: Final = (Append, PutDelivery, PutDeviceList)
 
-Apply = Callable[[Sequence[Call]], list[Answer]]
 Done = Callable[[Answer], None]
 _Waiting = tuple[Call, Done]
 
 
+class BatchWriter(Protocol):
+    """Writes batches, one at a time."""
+
+    def begin(self, calls: Sequence[Call], done: Callable[[Sequence[Answer]], None]) -> None:
+        """Write a batch: `done` is given one answer for each call, in a later turn of the event loop."""
+
+    async def end(self) -> None:
+        """Release what batches are written with. None is under way, and none will come."""
+
+
 class GroupCommit:
-    """Hands batches of calls to `apply` in a thread.
+    """Hands batches of calls to a writer.
 
     At most `max_waiting` calls with at most `max_waiting_bytes` of events and deliveries wait, beyond that
     `submit` raises `Overloaded`; a batch takes at most `max_batch` of them, which bounds how long the next
@@ -38,13 +43,13 @@ class GroupCommit:
 
     def __init__(
         self,
-        apply: Apply,
+        writer: BatchWriter,
         *,
         max_waiting: int = 16_384,
         max_waiting_bytes: int = 64 << 20,
         max_batch: int = 2_048,
     ) -> None:
-        self._apply: Final = apply
+        self._writer: Final = writer
         self._max_waiting: Final = max_waiting
         self._max_waiting_bytes: Final = max_waiting_bytes
         self._max_batch: Final = max_batch
@@ -55,9 +60,6 @@ class GroupCommit:
         self._closed = False
         self._idle: Final = asyncio.Event()
         self._idle.set()
-        self._batches: Final[queue.SimpleQueue[list[_Waiting] | None]] = queue.SimpleQueue()
-        self._thread: Final = threading.Thread(target=self._run, name="store-writer", daemon=True)
-        self._thread.start()
         self.commits = 0
         self.batches = 0
 
@@ -88,21 +90,19 @@ class GroupCommit:
             self._loop.call_soon(self._hand_over)
 
     async def close(self) -> None:
-        """Take no more calls, finish those taken, end the thread."""
-        if not self._closed:
-            self._closed = True
-            await self._idle.wait()
-            self._batches.put(None)
-        await asyncio.to_thread(self._thread.join)
+        """Take no more calls, finish those taken, end the writer."""
+        self._closed = True
+        await self._idle.wait()
+        await self._writer.end()
 
     def _hand_over(self) -> None:
         batch = self._waiting[: self._max_batch]
         self._waiting = self._waiting[self._max_batch :]
         self._waiting_bytes = sum(_size(call) for call, _ in self._waiting) if self._waiting else 0
-        self._batches.put(batch)
+        self._writer.begin([call for call, _ in batch], partial(self._settle, batch))
 
     def _settle(self, batch: list[_Waiting], answers: Sequence[Answer]) -> None:
-        """Give each caller its answer, and the thread its next batch."""
+        """Give each caller its answer, and the writer its next batch."""
         if self._waiting:
             self._hand_over()
         else:
@@ -116,16 +116,6 @@ class GroupCommit:
             except Exception as error:  # noqa: BLE001 - a caller's fault is not that of the others in its batch
                 context = {"message": "an answer of the store was not taken", "exception": error}
                 self._loop.call_exception_handler(context)
-
-    def _run(self) -> None:
-        while (batch := self._batches.get()) is not None:
-            answers: list[Answer]
-            try:
-                answers = self._apply([call for call, _ in batch])
-            except Exception as error:  # noqa: BLE001 - whatever it is, the callers wait for an answer
-                _log.exception("store_batch_failed")
-                answers = [StoreError(f"the batch failed ({type(error).__name__})") for _ in batch]
-            self._loop.call_soon_threadsafe(self._settle, batch, answers)
 
 
 def _resolve(future: asyncio.Future[tuple[Outcome, ...]], answer: Answer) -> None:
