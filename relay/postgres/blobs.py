@@ -184,4 +184,4 @@ async def blob_totals(db: Connection) -> BlobTotals:
 
 
 def _rows(found: Iterable[Row]) -> tuple[BlobRow, ...]:
-    return tuple([BlobRow(*row[:7], whole=row[7]) for row in found])
+    return tuple([BlobRow(*row) for row in found])
