@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from ipaddress import ip_address
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 MIN_SECRET_BYTES = 32
 """RFC 7518, 3.2: an HS256 key is at least as long as its hash."""
@@ -23,6 +23,7 @@ _BUS_PATHS = {
     "redis+sentinel": re.compile(r"/[A-Za-z0-9._-]{1,64}"),
     "redis+cluster": re.compile(r"/?"),
 }
+_POSTGRES_OPTIONS = {"host", "port", "sslmode", "sslrootcert", "sslcert", "sslkey"}
 _HOST = re.compile(r"[A-Za-z0-9._-]{1,253}")
 _TURN = re.compile(r"turns?:(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]{1,253})(:\d{1,5})?(\?transport=(udp|tcp))?")
 
@@ -116,10 +117,35 @@ def origins(values: tuple[str, ...]) -> str | None:
 
 
 def store_url(value: str) -> str | None:
-    """``sqlite:///relative/path`` or ``sqlite:////absolute/path``."""
+    """``sqlite:///relative/path``, ``sqlite:////absolute/path``, or ``postgresql://...`` with no password."""
     if value.startswith("sqlite:///") and len(value) > len("sqlite:///") and not value.endswith("/"):
         return None
-    return "must be sqlite:///relative/path or sqlite:////absolute/path of the database file"
+    if value.startswith("postgresql://") and _is_postgres(value):
+        return None
+    return (
+        "must be sqlite:///relative/path or sqlite:////absolute/path of the database file, or "
+        "postgresql://user@host:5432,host:5432/name?sslmode=verify-full; the password is a setting of its own"
+    )
+
+
+def _is_postgres(value: str) -> bool:
+    """Whether a URL names a user, a database and where it is, and options of the connection alone."""
+    try:
+        parts = urlsplit(value)
+        options = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
+    except ValueError:
+        return False
+    user, at, hosts = parts.netloc.rpartition("@")
+    each = [_split(f"//{one}") for one in hosts.split(",")]
+    reachable = all(one and _HOST.fullmatch((one.hostname or "").replace(":", "-")) for one in each)
+    return bool(
+        (reachable or (not hosts and options.get("host", "").startswith("/")))
+        and at
+        and _KEY_ID.fullmatch(user)
+        and _KEY_ID.fullmatch(parts.path.removeprefix("/"))
+        and options.keys() <= _POSTGRES_OPTIONS
+        and not parts.fragment
+    )
 
 
 def one_line(value: str) -> str | None:
@@ -154,7 +180,7 @@ def bus_keys(value: str | None) -> str | None:
 
 
 def password(value: str | None) -> str | None:
-    """A password as an ACL of Redis can hold it: printable, and without spaces."""
+    """A password as Redis and PostgreSQL can hold it: printable, and without spaces."""
     if value is None or (value.isprintable() and value and " " not in value):
         return None
     return "must have printable characters and no spaces"

@@ -98,8 +98,26 @@ class StoreSettings:
 
     url: str = setting(
         "sqlite:///rapport.db",
-        "The database; three slashes for a relative path, four for an absolute one.",
+        "The database: a file of SQLite for a single node (three slashes for a relative path, four for an "
+        "absolute one), or PostgreSQL: `postgresql://USER@HOST:PORT,HOST:PORT/NAME?sslmode=verify-full`; of "
+        "several hosts the primary is used.",
         check=checks.store_url,
+    )
+    password: str | None = setting(None, "Password at PostgreSQL.", secret=True, check=checks.password)
+    connections: int = setting(8, "Connections to PostgreSQL that read; one more writes.", between=(1, 100))
+    statement_seconds: float = setting(
+        10.0, "How long PostgreSQL may take over one statement.", between=(1, 600)
+    )
+    patience_seconds: float = setting(
+        5.0,
+        "How long a write waits for PostgreSQL to be reached again before it fails.",
+        between=(0, 60),
+    )
+    synchronous_standby: bool = setting(
+        False,
+        "Whether a standby that is promoted has all that was ever acknowledged, because PostgreSQL waits for "
+        "it (`synchronous_standby_names`). If not, devices compare their logs with the server's after a "
+        "failover.",
     )
 
 

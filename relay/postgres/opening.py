@@ -9,9 +9,8 @@ only its own last batch makes a writer doubt (see `writer.py`).
 """
 
 import secrets
-import ssl
 import time
-from typing import Any, Final, Protocol, cast
+from typing import Final, Protocol, cast
 
 import asyncpg
 import msgspec
@@ -45,7 +44,6 @@ class Target(msgspec.Struct, frozen=True):
 
     url: str  # several hosts may be named; the primary among them is meant
     password: str | None = None
-    tls: ssl.SSLContext | None = None  # None: as the URL says
     connections: int = 8  # that read; one more writes
     connect_seconds: float = 5.0
     statement_seconds: float = 10.0
@@ -73,7 +71,6 @@ async def connect(target: Target) -> Link:
         "lock_timeout": str(round(target.statement_seconds * 500)),  # a deadlock is found after a second
         "idle_in_transaction_session_timeout": str(round(_IDLE_SECONDS * 1000)),
     }
-    given: dict[str, Any] = {"ssl": target.tls} if target.tls is not None else {}
     try:
         db = await asyncpg.connect(
             target.url,
@@ -82,7 +79,6 @@ async def connect(target: Target) -> Link:
             server_settings=settings,
             target_session_attrs="read-write",
             max_cached_statement_lifetime=0,
-            **given,
         )
     except (*FAILURES, ValueError) as error:
         # Its text may contain the URL, with a password.

@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[2]
 # Numbers that count things have the things' name, those in a unit end in it.
 UNITS = ("_seconds", "_bytes", "_minutes", "_days", "_per_second")
 COUNTS = {
+    "store.connections",
     "server.port",
     "media.port",
     "media.workers",
