@@ -6,6 +6,7 @@ a room keeps it from being deleted, or locks it; see `rooms.py`.
 
 from typing import assert_never
 
+from relay.accounts import EraseAccount
 from relay.audit_trail import AuditWrite
 from relay.blob_rows import BlobWrite
 from relay.documents import PutDocument
@@ -13,6 +14,7 @@ from relay.errors import BeyondHead, Conflict, NotFound
 from relay.inbox import ClearFlag
 from relay.keys import KeysWrite
 from relay.postgres import (
+    accounts,
     audit,
     blobs,
     documents,
@@ -65,6 +67,7 @@ PartWrite = (
     | BlobWrite
     | SearchWrite
     | DeliveryWrite
+    | EraseAccount
 )
 Change = (
     CreateRoom
@@ -95,7 +98,7 @@ async def apply(db: Connection, epoch: int, change: Change) -> Applied:
         case AddMember():
             return await _add_member(db, change)
         case RemoveMember():
-            return await _remove_member(db, change)
+            return Applied(changed=await accounts.leave(db, change.room, change.account))
         case Trim():
             return await _trim(db, change)
         case MarkRead():
@@ -112,7 +115,9 @@ async def apply(db: Connection, epoch: int, change: Change) -> Applied:
             return await _apply_to_part(db, epoch, change)
 
 
-async def _apply_to_part(db: Connection, epoch: int, change: PartWrite) -> Applied:
+async def _apply_to_part(  # noqa: C901 - one row for each part
+    db: Connection, epoch: int, change: PartWrite
+) -> Applied:
     """Apply a write to one of the parts that stand in modules of their own."""
     match change:
         case PutRating():
@@ -125,6 +130,8 @@ async def _apply_to_part(db: Connection, epoch: int, change: PartWrite) -> Appli
             return await retention.purge(db, epoch, change)
         case DropRoom():
             return await retention.drop_room(db, change)
+        case EraseAccount():
+            return await accounts.erase(db, change)
         case _ if isinstance(change, AuditWrite):
             return await audit.apply(db, change)
         case _ if isinstance(change, ScheduleWrite):
@@ -201,24 +208,17 @@ async def _set_room_body(db: Connection, change: SetRoomBody) -> Applied:
 async def _add_member(db: Connection, change: AddMember) -> Applied:
     # A device list of the account that is put meanwhile would not find the room to lock it.
     await locks.share_account(db, change.account)
+    no = await rooms.lock(db, change.room)
     done = await count(
         db,
         "INSERT INTO members AS m (room_no, account, role, since_ms) VALUES ($1, $2, $3, $4) "
         "ON CONFLICT (room_no, account) DO UPDATE SET role = excluded.role WHERE m.role <> excluded.role",
-        await rooms.lock(db, change.room),
+        no,
         change.account,
         change.role,
         change.at_ms,
     )
-    return Applied(changed=done > 0)
-
-
-async def _remove_member(db: Connection, change: RemoveMember) -> Applied:
-    place = (await rooms.lock(db, change.room), change.account)
-    done = await count(db, "DELETE FROM members WHERE room_no = $1 AND account = $2", *place)
-    of_devices = "device_no IN (SELECT no FROM devices WHERE account = $2)"
-    await db.execute(f"DELETE FROM cursors WHERE room_no = $1 AND {of_devices}", *place)  # noqa: S608 - a constant
-    await db.execute(f"DELETE FROM sender_epochs WHERE room_no = $1 AND {of_devices}", *place)  # noqa: S608
+    await accounts.come_back(db, no, change.account)
     return Applied(changed=done > 0)
 
 

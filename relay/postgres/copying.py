@@ -22,6 +22,8 @@ from relay.postgres.opening import Target, prepare
 TABLES: Final = {
     "rooms": ("no",),
     "members": ("room_no", "account"),
+    "departures": ("account", "room_no"),
+    "departures": ("account", "room_no"),
     "devices": ("no",),
     "events": ("seq",),
     "cursors": ("device_no", "room_no"),

@@ -91,7 +91,7 @@ async def apply(db: Connection, epoch: int, write: KeysWrite) -> Applied:
         case ForgetClaims(before_ms):
             return Applied(changed=await count(db, "DELETE FROM claims WHERE at_ms < $1", before_ms) > 0)
         case ResetKeys(account):
-            return await _reset(db, account)
+            return await reset(db, account)
         case _:
             assert_never(write)
 
@@ -348,7 +348,8 @@ async def _put_one_time(
     return highest
 
 
-async def _reset(db: Connection, account: str) -> Applied:
+async def reset(db: Connection, account: str) -> Applied:
+    """Forget the list and the devices of an account, in the transaction under way."""
     await locks.lock_account(db, account)
     await rooms.lock_all_of(db, account)
     emptied = "UPDATE device_lists SET body = '' WHERE account = $1 AND body <> ''"

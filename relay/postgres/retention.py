@@ -12,7 +12,7 @@ from relay.postgres.connection import Connection, snapshot
 from relay.retention import OPENING, DropRoom, Obstacle, Purge, Purgeable, uncut
 from relay.writes import Applied
 
-_HELD: Final = """
+HELD: Final = """
     SELECT EXISTS (
         SELECT 1 FROM audit_holds h
         WHERE (h.kind = 'room' AND h.id = (SELECT id FROM rooms WHERE no = $1))
@@ -20,6 +20,8 @@ _HELD: Final = """
         OR (h.kind = 'account' AND h.id IN (SELECT m.account FROM members m WHERE m.room_no = $1))
     )
 """
+"""Whether a legal hold keeps what is in a room."""
+
 _BARRED: Final = "EXISTS (SELECT 1 FROM revocations v WHERE v.account = {0} AND v.device IN ('', {1}))"
 _ITS_CURSOR: Final = "LEFT JOIN cursors c ON c.device_no = d.no AND c.room_no = $1 AND c.epoch = $2"
 # How far the devices of a member have acknowledged the room, the last of them.
@@ -110,7 +112,7 @@ async def drop_room(db: Connection, write: DropRoom) -> Applied:
             f"DELETE FROM {table} WHERE session IN (SELECT id FROM sessions WHERE room_no = $1)",  # noqa: S608 - names of tables
             no,
         )
-    for table in ("sessions", "series", "cursors", "sender_epochs", "members"):
+    for table in ("sessions", "series", "cursors", "sender_epochs", "members", "departures"):
         await db.execute(f"DELETE FROM {table} WHERE room_no = $1", no)  # noqa: S608 - names of tables
     await db.execute(
         "DELETE FROM documents WHERE id = $1 AND kind = ANY($2)", write.room, list(write.documents)
@@ -136,7 +138,7 @@ async def _lock_whole(db: Connection, room: str) -> tuple[int, int]:
 
 
 async def _obstacle(db: Connection, no: int, before_ms: int) -> Obstacle | None:
-    if await db.fetchval(_HELD, no):
+    if await db.fetchval(HELD, no):
         return "hold"
     found: Obstacle | None = await db.fetchval(_OBSTACLE, no, before_ms)
     return found
@@ -147,7 +149,7 @@ async def _found(
 ) -> Purgeable | None:
     trimmed: int = await db.fetchval("SELECT trimmed FROM rooms WHERE no = $1", no)
     old: int = await db.fetchval(_STORED_BEFORE, no, before_ms)
-    if old <= trimmed or await db.fetchval(_HELD, no):
+    if old <= trimmed or await db.fetchval(HELD, no):
         return None
     ends = (await db.fetchval(_RECEIVED, no, epoch), await db.fetchval(_UNFLAGGED, no))
     received = min([old, *[end for end in ends if end is not None]])

@@ -74,6 +74,17 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
                 PRIMARY KEY (room_no, account)
             )
             """,
+            """
+            CREATE TABLE departures (            -- of members, from rooms that they have not come back to
+                account TEXT COLLATE "C" NOT NULL,
+                room_no BIGINT NOT NULL REFERENCES rooms (no),
+                role TEXT COLLATE "C" NOT NULL,
+                since_ms BIGINT NOT NULL,
+                through_no BIGINT NOT NULL,      -- the head of the log
+                PRIMARY KEY (account, room_no)
+            )
+            """,
+            "CREATE INDEX departures_by_room ON departures (room_no)",
             "CREATE INDEX members_by_account ON members (account, room_no)",
             "CREATE INDEX members_held ON members (held_ms) WHERE held_ms IS NOT NULL",
             """

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Concatenate, Final, ParamSpec, TypeVar, overload
 
+from relay.accounts import Departure, Remains
 from relay.audit_chain import AuditRecord
 from relay.audit_trail import AuditAnchor, AuditCheckpoint, AuditFilter, AuditHead, AuditHold, Grant
 from relay.blob_rows import BlobRow, BlobTotals
@@ -12,6 +13,7 @@ from relay.group import Done, GroupCommit
 from relay.inbox import Asked, InboxRoom
 from relay.keys import DeviceListRow, DeviceRow, Stock
 from relay.postgres import (
+    accounts,
     audit,
     blobs,
     documents,
@@ -317,6 +319,15 @@ class PostgresStore:
 
     async def obstacle(self, room: str, *, before_ms: int) -> Obstacle | None:
         return await self._read(retention.obstacle, room, before_ms)
+
+    async def departures_of(self, account: str, *, after: str = "", limit: int) -> tuple[Departure, ...]:
+        return await self._read(accounts.departures_of, self._epoch, account, after, limit)
+
+    async def is_held(self, account: str) -> bool:
+        return await self._read(accounts.is_held, account)
+
+    async def remains(self, account: str) -> Remains:
+        return await self._read(accounts.remains, account)
 
     async def statistics(self) -> StoreStatistics:
         size = await self._read(reads.size_bytes)

@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import Final
 
+from relay.accounts import EraseAccount
 from relay.audit_chain import AuditEntry
 from relay.audit_trail import AppendAudit, PruneAudit, PutCheckpoint
 from relay.errors import OutcomeUnknown, StoreError, StoreRestored
@@ -285,7 +286,9 @@ class Writer:
 async def _lock_ahead(db: Connection, calls: Sequence[Call]) -> None:
     """Lock accounts and rooms in the order in which all writers lock them, before the calls do in theirs."""
     writes = [write for call in calls for write in call]
-    listed = {write.account for write in writes if isinstance(write, PutDeviceList | ResetKeys)}
+    listed = {
+        write.account for write in writes if isinstance(write, PutDeviceList | ResetKeys | EraseAccount)
+    }
     joining = {write.account for write in writes if isinstance(write, AddMember)}
     for account in sorted(listed | joining):
         await (locks.lock_account if account in listed else locks.share_account)(db, account)

@@ -1,7 +1,6 @@
 """What stays behind of accounts that leave rooms, and of those that are erased."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -19,9 +18,9 @@ from relay.ratings import PutRating, Rating
 from relay.retention import DropRoom
 from relay.rows import Member, RoomHead, Session, SessionCursor
 from relay.scheduling import CalendarFeed, PutCalendar, SetGuests
-from relay.sqlite import SqliteStore
 from relay.store import Store
 from relay.writes import Ack, AddMember, Append, Applied, CreateRoom, PutSession, RemoveMember, Revoke
+from tests.conformance.places import Place
 
 LIMITS = BlobLimits(1_000, 10, 1_000, 10)
 CLAIM = b"c" * 16
@@ -29,10 +28,10 @@ ERASED = EraseAccount("ben", frozenset("r"), ("hours", "vault"), 50)
 AGAIN = msgspec.structs.replace(ERASED, rooms=frozenset())
 
 
-@pytest.fixture(params=[SqliteStore])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+@pytest.fixture
+async def store(place: Place) -> AsyncIterator[Store]:
     """A store with a room of Ann and Ben."""
-    store: Store = request.param(tmp_path / "rapport.db")
+    store = place.store()
     await store.open()
     await store.commit(
         CreateRoom("r", b"", 1), AddMember("r", "ann", "therapist", 1), AddMember("r", "ben", "client", 2)
