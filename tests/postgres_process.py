@@ -15,6 +15,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -57,7 +58,7 @@ class PostgresProcess:
     def start(self) -> None:
         """Start the server, after a crash too, and wait until it answers."""
         options = [part for name, value in self._settings.items() for part in ("-c", f"{name}={value}")]
-        command = [self._programs / "postgres", "-D", "data", "-k", str(self.folder), *options]
+        command = [str(self._programs / "postgres"), "-D", "data", "-k", str(self.folder), *options]
         self._process = self._begin(command)
         deadline = time.monotonic() + PATIENCE
         while subprocess.run([*self._client("pg_isready"), "-q"], check=False).returncode:
@@ -109,11 +110,11 @@ class PostgresProcess:
         return [str(self._programs / program), "-h", str(self.folder), "-U", "rapport"]
 
     def _run(self, program: str, *arguments: str) -> None:
-        process = self._begin([self._programs / program, *arguments])
+        process = self._begin([str(self._programs / program), *arguments])
         if process.wait(PATIENCE):
             raise RuntimeError(f"{program} failed: {(self.folder / 'log').read_text()}")
 
-    def _begin(self, command: list[str | Path]) -> subprocess.Popen[bytes]:
+    def _begin(self, command: Sequence[str]) -> subprocess.Popen[bytes]:
         with (self.folder / "log").open("ab") as log:
             return subprocess.Popen(
                 command,

@@ -23,7 +23,6 @@ TABLES: Final = {
     "rooms": ("no",),
     "members": ("room_no", "account"),
     "departures": ("account", "room_no"),
-    "departures": ("account", "room_no"),
     "devices": ("no",),
     "events": ("seq",),
     "cursors": ("device_no", "room_no"),

@@ -36,6 +36,7 @@ _ATTEMPTS: Final = 5  # of a batch that meets another writer's every time
 _PAUSE: Final = 0.2  # s at most, between two attempts
 _APPLIED: Final = Applied()
 _NOW_MS: Final = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+_LISTING: Final = (PutDeviceList, ResetKeys, EraseAccount)
 _KEPT_MS: Final = 30 * 24 * 3600 * 1000  # for which the row of a writer stays that writes nothing
 
 
@@ -286,9 +287,7 @@ class Writer:
 async def _lock_ahead(db: Connection, calls: Sequence[Call]) -> None:
     """Lock accounts and rooms in the order in which all writers lock them, before the calls do in theirs."""
     writes = [write for call in calls for write in call]
-    listed = {
-        write.account for write in writes if isinstance(write, PutDeviceList | ResetKeys | EraseAccount)
-    }
+    listed = {write.account for write in writes if isinstance(write, _LISTING)}
     joining = {write.account for write in writes if isinstance(write, AddMember)}
     for account in sorted(listed | joining):
         await (locks.lock_account if account in listed else locks.share_account)(db, account)
