@@ -10,7 +10,7 @@ from importlib.metadata import version
 import config.commands
 import loadtest.cli
 from config import flags
-from signaling.commands import audit, serve, token, webhooks
+from signaling.commands import audit, serve, store, token, webhooks
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,6 +30,7 @@ def _parser() -> ArgumentParser:
     token.add_parser(commands)
     webhooks.add_parser(commands)
     audit.add_parser(commands)
+    store.add_parser(commands)
     config.commands.add_parser(commands)
     commands.choices["config"].set_defaults(run=config.commands.run)
     loadtest.cli.add_parsers(commands)

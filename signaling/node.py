@@ -25,7 +25,6 @@ from relay.bus.calls import Calls
 from relay.bus.local import LocalBus
 from relay.bus.redis import RedisBus
 from relay.errors import StoreError
-from relay.sqlite import SqliteStore
 from relay.writes import ForgetIdempotency, Write
 from rtc.client import MediaWorker
 from rtc.control import EventMessage, WorkerOptions
@@ -80,6 +79,7 @@ from signaling.sessions.changes import Changes
 from signaling.sessions.clock import Clock
 from signaling.sessions.service import Sessions
 from signaling.sessions.telling import Telling
+from signaling.stores import store_of
 from signaling.timebase import Timebase
 from signaling.usage.service import Usage
 from signaling.webhooks.service import Webhooks
@@ -119,7 +119,7 @@ class Node:
         self.serving = False
         self.metrics = Metrics()
         self.timebase = Timebase()
-        self.store = SqliteStore(Path(settings.store.url.removeprefix("sqlite:///")))
+        self.store = store_of(settings.store)
         local = settings.bus.url == "memory://"
         self.bus: Bus = LocalBus(self.name) if local else RedisBus(settings.bus, self.name)
         self.calls = Calls(self.bus)

@@ -1,6 +1,6 @@
 """``rapport audit``: verify, export and search the audit trail on the server's machine; renew its key.
 
-The commands read the store's file while a server may have it open. What they show is recorded in the trail
+The commands read the store while servers may have it open. What they show is recorded in the trail
 before it is shown; ``verify`` changes nothing, so it can be trusted with evidence.
 """
 
@@ -18,19 +18,19 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from config import AuditSettings, ConfigError, checks
+from config import AuditSettings, ConfigError, StoreSettings, checks
 from config.commands import add_source_arguments, report, settings_from
 from relay.audit_chain import AuditRecord
 from relay.audit_trail import AppendAudit, AuditCheckpoint, AuditFilter
 from relay.errors import StoreError
-from relay.sqlite.trail import SqliteTrail
 from signaling.audit import exporting, keys, witness
 from signaling.audit.actions import entry_of
 from signaling.audit.origin import Origin
-from signaling.audit.places import SQLITE, places
+from signaling.audit.places import places
 from signaling.audit.verifying import Report, verify
 from signaling.audit.witness import WitnessError
 from signaling.key_files import KeyFileError
+from signaling.stores import trail_of
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
@@ -48,20 +48,20 @@ class Trail:
         """Raises :exc:`ConfigError`, :exc:`ValueError`, :exc:`StoreError`."""
         if args.store is None:
             settings = settings_from(args)
-            audit, url = settings.audit, settings.store.url
+            audit, store = settings.audit, settings.store
         elif problem := checks.store_url(args.store):
             raise ValueError(f"--store {problem}")
         else:
-            audit, url = AuditSettings(), args.store
-        named = places(audit, url)
+            audit, store = AuditSettings(), StoreSettings(args.store)
+        named = places(audit, store.url)
         self.key_file = Path(named.key)
         self.witness_file = Path(named.witness)
-        self.store = SqliteTrail(Path(url.removeprefix(SQLITE)))
+        self.store = runner.run(trail_of(store))
         self._runner = runner
 
     def close(self) -> None:
         """Close the store."""
-        self.store.close()
+        self._runner.run(self.store.close())
 
     def records(self, after: int, matching: AuditFilter | None = None) -> Iterator[AuditRecord]:
         """Entries behind a sequence."""
@@ -73,7 +73,7 @@ class Trail:
         """Record what is being done, by the user of the operating system who does it."""
         by = Origin(f"uid:{os.getuid()}", "operator", "cli")
         now_ms = time.time_ns() // 1_000_000
-        self.store.append(AppendAudit(entry_of(by, action, kind, name, at_ms=now_ms)))
+        self._runner.run(self.store.append(AppendAudit(entry_of(by, action, kind, name, at_ms=now_ms))))
 
     def verified(self, public: Path, checkpoints: Path | None) -> Report:
         """What :func:`signaling.audit.verifying.verify` finds, with all checkpoints there are.

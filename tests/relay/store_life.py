@@ -40,6 +40,7 @@ from relay.writes import (
     CreateRoom,
     PutIdempotency,
     PutSession,
+    RemoveMember,
     Revoke,
     SetDeadline,
     Trim,
@@ -53,7 +54,7 @@ LIMITS = BlobLimits(1 << 30, 9, 1 << 30, 9)
 async def live(store: Store) -> None:
     """Give a new store a life; nothing of it is asked for twice."""
     await store.commit(*_rooms(), *_logs())
-    await store.commit(Ack("ben", "b1", "r", store.epoch, 3), Trim("r", 2))
+    await store.commit(Ack("ben", "b1", "r", store.epoch, 3), Trim("r", 2), RemoveMember("q", "ben"))
     await store.commit(*_sessions(), *_keys(), *_blobs(), *_others())
     await store.commit(ClaimPrekeys(b"c" * 16, "ben", (("ann", "a1"),), 60))
     await store.commit(*[AppendAudit(ENTRY)] * 4)

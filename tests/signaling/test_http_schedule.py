@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -23,9 +24,14 @@ BERLIN = ZoneInfo("Europe/Berlin")
 TODAY = datetime.now(BERLIN).date()
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("node")
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def node(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Node]:
-    async with running_node(settings(tmp_path_factory.mktemp("node"))) as node:
+async def node(folder: Path) -> AsyncIterator[Node]:
+    async with running_node(settings(folder)) as node:
         yield node
 
 
@@ -277,7 +283,7 @@ async def test_what_is_not_there_and_what_a_token_is_not_for(api: BackEnd) -> No
 # --- Calendar feeds
 
 
-async def test_a_feed_tells_when_and_nothing_else(api: BackEnd, node: Node) -> None:
+async def test_a_feed_tells_when_and_nothing_else(api: BackEnd, folder: Path) -> None:
     await api.room("Geheimraum", Therapeutin="therapist", Klient="client")
     starts_ms = int(time.time()) // 60 * 60_000 + 3 * 86_400_000
     await api.session("Geheimraum", session="Geheimsitzung", starts_ms=starts_ms, length_seconds=2700)
@@ -301,7 +307,7 @@ async def test_a_feed_tells_when_and_nothing_else(api: BackEnd, node: Node) -> N
     metrics = (await api.get("/metrics")).text
     assert "/v1/calendar/{key}.ics" in metrics
     assert all(key not in text for text in (metrics, str(logs)))
-    files = [file for file in node.store._path.parent.glob("rapport.db*") if file.is_file()]
+    files = [file for file in folder.glob("rapport.db*") if file.is_file()]
     assert files
     assert all(key.encode() not in file.read_bytes() for file in files)
 
