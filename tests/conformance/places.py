@@ -52,7 +52,10 @@ class PostgresPlace:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.target = Target(server().url(name))
+        # A busy machine may stop for a while, and nothing has failed by that.
+        self.target = Target(
+            server().url(name), connect_seconds=60.0, statement_seconds=60.0, patience_seconds=60.0
+        )
         self._backup: str | None = None
 
     def store(self) -> PostgresStore:

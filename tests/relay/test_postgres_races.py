@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -15,7 +16,7 @@ from relay.audit_chain import AuditEntry
 from relay.audit_trail import AppendAudit, AuditHold, HoldAudit
 from relay.blob_rows import BeginBlob, BlobLimits, BlobRow, FinishBlob
 from relay.documents import Document, PutDocument
-from relay.errors import Conflict, NotFound, Outdated, StoreError, TooMany
+from relay.errors import Conflict, Outdated, StoreError, TooMany
 from relay.inbox import MESSAGE
 from relay.invariants import chain_fault
 from relay.keys import (
@@ -29,7 +30,8 @@ from relay.keys import (
     ResetKeys,
     Sealing,
 )
-from relay.postgres import PostgresStore
+from relay.postgres import PostgresStore, changes
+from relay.postgres.connection import Connection
 from relay.postgres.horizon import examinable
 from relay.postgres.maintenance import faults
 from relay.push import DOORBELLS, NoteUnrung, PutDoorbell
@@ -81,6 +83,25 @@ async def all_of(stores: Two, *calls: tuple[Write, ...]) -> list[tuple[Outcome, 
 
 def errors(found: Iterable[tuple[Outcome, ...] | StoreError]) -> Counter[type[StoreError]]:
     return Counter(type(one) for one in found if isinstance(one, StoreError))
+
+
+@asynccontextmanager
+async def connection(place: PostgresPlace) -> AsyncIterator[Connection]:
+    """A connection of somebody who takes time over a transaction."""
+    db = await asyncpg.connect(place.target.url)
+    try:
+        yield db
+    finally:
+        db.terminate()
+
+
+async def waiting(place: PostgresPlace, task: asyncio.Future[Any]) -> None:
+    """Until somebody waits for a lock of another, or the task has not waited."""
+    async with connection(place) as db:
+        while not (  # noqa: ASYNC110 - PostgreSQL tells of it in a view, and in no other way
+            task.done() or await db.fetchval("SELECT true FROM pg_locks WHERE NOT granted")
+        ):
+            await asyncio.sleep(0.01)
 
 
 # --- The audit trail
@@ -227,19 +248,16 @@ async def test_an_account_has_no_more_doorbells_than_it_may(stores: Two, place: 
 
 async def test_what_is_committed_late_is_examined_all_the_same(stores: Two, place: PostgresPlace) -> None:
     """An event gets its number before it is committed: others with higher ones are visible earlier."""
-    await stores[0].commit(message(1))
-    late, searcher = await asyncpg.connect(place.target.url), await asyncpg.connect(place.target.url)
-    async with late.transaction():
-        await late.execute("SELECT FROM rooms WHERE id = 'r' FOR SHARE")
-        early = await late.fetchval("SELECT nextval('events_seq_seq')")
-        await late.execute(
-            "INSERT INTO events (seq, room_no, offset_no, at_ms, body) VALUES ($1, 1000000, 1, 1, '')", early
-        )
-        assert await examinable(searcher, 0, LATER, 10) < early
-    assert await examinable(searcher, 0, LATER, 10) == early
-    await late.execute("DELETE FROM events WHERE seq = $1", early)
-    await searcher.close()
-    await late.close()
+    async with connection(place) as late, connection(place) as searcher:
+        async with late.transaction():
+            await late.execute("SELECT pg_current_xact_id()")
+            number = await late.fetchval(
+                "INSERT INTO events (room_no, offset_no, at_ms, body) VALUES (0, 1, 1, '') RETURNING seq"
+            )
+            await stores[0].commit(message(1))
+            assert await examinable(searcher, 0, LATER, 10) < number
+        assert await examinable(searcher, 0, LATER, 10) > number
+        await late.execute("DELETE FROM events WHERE seq = $1", number)
 
 
 def message(number: int, room: str = "r", sender: str = "ann") -> Append:
@@ -366,31 +384,43 @@ async def test_a_room_goes_with_all_that_is_in_it_whatever_is_written_meanwhile(
         await asyncio.gather(
             outcome(one, DropRoom(room, frozenset({"ann"}), (), LATER, 5)),
             *(outcome(other, message(count, room)) for count in range(5)),
-            outcome(other, PutSession(Session(f"s{number}", room, 1, 2, "over", 1, b""), None)),
+            outcome(other, PutSession(a_session(f"s{number}", room), None)),
             outcome(other, SetGuests(f"s{number}", ("guest",))),
         )
         # Whatever lost the race has lost it whole: see the check of the store behind every test.
-        gone = await outcome(one, DropRoom(room, frozenset({"ann"}), (), LATER, 5))
-        assert isinstance(gone, NotFound | tuple)
         assert await other.room(room) is None
         assert await other.session(f"s{number}") is None
 
 
-async def test_nothing_goes_any_more_once_a_hold_stands(stores: Two) -> None:
-    one, other = stores
-    for number in range(1, 13):
-        room = f"held{number}"
-        await one.commit(CreateRoom(room, b"", 1), AddMember(room, "ann", "client", 1))
-        await one.commit(*[message(number * 10 + count, room) for count in range(5)])
-        found = await one.purgeable(room, before_ms=LATER, anyway_ms=LATER)
-        assert found is not None
+def a_session(name: str, room: str) -> Session:
+    return Session(name, room, 1, 2, "over", 1, b"")
 
-        async def hold(room: str) -> int:
-            await other.commit(HoldAudit(AuditHold("room", room, 1)))
-            return (await other.heads([room]))[room].lowest
 
-        lowest, _ = await asyncio.gather(hold(room), outcome(one, Purge(found, LATER, LATER)))
-        assert (await one.heads([room]))[room].lowest == lowest
+async def test_a_room_waits_for_the_session_that_is_being_put_into_it(
+    stores: Two, place: PostgresPlace
+) -> None:
+    async with connection(place) as slow:
+        async with slow.transaction():
+            await changes.apply(slow, stores[0].epoch, PutSession(a_session("s", "r"), None))
+            drop = DropRoom("r", frozenset({"ann", "ben"}), (), LATER, 5)
+            gone = asyncio.ensure_future(stores[1].commit(drop))
+            await waiting(place, gone)
+        await gone
+    assert await stores[0].session("s") is None
+
+
+async def test_nothing_goes_any_more_once_a_hold_stands(stores: Two, place: PostgresPlace) -> None:
+    await stores[0].commit(*[message(count) for count in range(5)])
+    found = await stores[0].purgeable("r", before_ms=LATER, anyway_ms=LATER)
+    assert found is not None
+    async with connection(place) as slow:
+        async with slow.transaction():
+            await changes.apply(slow, stores[0].epoch, Purge(found, LATER, LATER))
+            held = asyncio.ensure_future(stores[1].commit(HoldAudit(AuditHold("room", "r", 1))))
+            await waiting(place, held)
+            assert not held.done(), "it is not said to stand while something is on its way out"
+        await held
+    assert errors([await outcome(stores[0], Purge(found, LATER, LATER))]) == {Conflict: 1}
 
 
 # --- What has versions
