@@ -53,6 +53,8 @@ def frame_of(request: Request) -> Map:
         case asking.SendMessage(room, mid, data, session, urgent, lists):
             frame = {"op": "message.send", "room": room, "mid": mid, "data": data, "urgent": urgent}
             return frame | {"lists": dict(lists)} | ({} if session is None else {"session": session})
+        case asking.Recall(room, after):
+            return {"op": "room.history", "room": room, "after": after}
 
 
 def inventory_of(keys: Map) -> Inventory:

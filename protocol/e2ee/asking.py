@@ -80,7 +80,17 @@ class SendMessage:
     lists: tuple[tuple[str, int], ...]
 
 
-Request: TypeAlias = RequestListing | PutPrekeys | PutList | GetLists | Claim | SendKeys | SendMessage
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """The events of a room after an offset, which are to be read again with the archive's key."""
+
+    room: str
+    after: int
+
+
+Request: TypeAlias = (
+    RequestListing | PutPrekeys | PutList | GetLists | Claim | SendKeys | SendMessage | Recall
+)
 
 
 # --- What the server tells ----------------------------------------------------------------------------
@@ -147,6 +157,17 @@ class MessageData:
     mid: bytes
     data: bytes
     session: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of a room's log, in answer to :class:`Recall`."""
+
+    log: int
+    """Which life of the log it is of."""
+    lowest: int
+    """The lowest offset that the server still has; 0 if it has none."""
+    events: tuple[Event, ...]
 
 
 # --- What the app is told -----------------------------------------------------------------------------

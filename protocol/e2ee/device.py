@@ -15,13 +15,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from protocol.e2ee import account, circle, ratchet, receiving, sending, signing, state, stock, xwing
+from protocol.e2ee import (
+    account,
+    circle,
+    ratchet,
+    recalling,
+    receiving,
+    sending,
+    signing,
+    state,
+    stock,
+    xwing,
+)
 from protocol.e2ee.asking import (
     Event,
     Inventory,
     Lists,
     Lost,
     Outcome,
+    Page,
     Refusal,
     Request,
     RequestListing,
@@ -101,9 +113,11 @@ class Device:
         account.keep_archive(self._state, public, now_ms)
 
     def adopt(self, account_seed: bytes | None, archive_seed: bytes | None) -> None:
-        """Hold what a vault held, or what another device handed on."""
+        """Hold what a vault held. What was taken in without the archive's key is due to be read again."""
         self._state.account_seed = account_seed or self._state.account_seed
-        self._state.archive_seed = archive_seed or self._state.archive_seed
+        if archive_seed not in (None, self._state.archive_seed):
+            self._state.archive_seed = archive_seed
+            recalling.begin(self._state)
 
     def trust(self, other: str) -> None:
         """The person has decided that another account's new key is right."""
@@ -133,6 +147,10 @@ class Device:
     def list_stored(self, number: int) -> None:
         """A :class:`PutList` was carried out."""
         account.list_stored(self._state, number)
+
+    def list_refused(self) -> None:
+        """A :class:`PutList` was refused for good, and not because another list is current."""
+        account.list_refused(self._state)
 
     def listing_requested(self) -> None:
         """A :class:`RequestListing` was carried out."""
@@ -194,6 +212,7 @@ class Device:
             room.floor, room.epoch, room.previous, room.replaying = {}, None, None, True
             room.sent = tuple(sent for sent in room.sent if sent[1].offset >= lowest)
         room.cursor = Place(log, max(0, lowest - 1))
+        recalling.begin_anew(room, lowest)
 
     def caught_up(self, name: str, log: int, now_ms: int) -> list[Outcome]:
         """Everything stored so far has been delivered. Nothing is sent in a room before the first time."""
@@ -209,8 +228,16 @@ class Device:
             outcomes.extend(Lost(name, mid) for mid in lost)
             opening = room.opening.epoch.epoch if room.opening else b""
             room.echoes = {epoch: echo for epoch, echo in room.echoes.items() if epoch == opening}
+        recalling.finish(room)
         self._proceed(name, now_ms)
         return outcomes
+
+    def recalled(self, name: str, after: int, page: Page) -> list[Outcome]:
+        """The page that a :class:`Recall` asked for; what it tells takes the place of what was told before.
+
+        Raises :exc:`OutOfOrder` when the page has a hole: nothing has changed.
+        """
+        return recalling.take(self._state, self._room(name), after, page)
 
     def removed(self, name: str) -> None:
         """The account is no longer a member of a room. What waits stays, should it become one again."""
@@ -286,6 +313,7 @@ class Device:
         if listed:
             for name, room in value.rooms.items():
                 yield from sending.requests(value, name, room)
+                yield from recalling.requests(name, room)
 
     def _proceed(self, room: str, now_ms: int) -> None:
         sending.proceed(self._state, room, self._room(room), now_ms, self._draw)

@@ -8,7 +8,7 @@
       EpochError                                 the keys of an epoch cannot be taken
         BeforeThisDevice                         ... because it was not for this device: no defect
       MessageError                               a message is not the next one of its sender
-      VaultError, AttachmentError, ContentError, OutboxFull
+      VaultError, AttachmentError, ContentError, OutboxFull, TooManyDevices
 
 They are for the client that opens something; the server's refusals are in :mod:`protocol.errors`. Texts
 carry no content, no keys and no names of people.
@@ -191,6 +191,10 @@ class EpochExhausted(MessageError, name="epoch_exhausted", meaning="the epoch ha
 
 class OutboxFull(E2eeError, name="outbox_full", meaning="too many messages wait to be sent"):
     """Nothing was taken: try again when some of those that wait are stored."""
+
+
+class TooManyDevices(E2eeError, name="too_many_devices", meaning="an account has no more devices than that"):
+    """Nothing was changed: put another device out first."""
 
 
 class ContentError(E2eeError, name="bad_content", meaning="the content inside is not well-formed"):

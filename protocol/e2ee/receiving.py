@@ -24,6 +24,7 @@ from protocol.e2ee.errors import (
     UnknownDevice,
     UnknownEpoch,
     UnknownPrekey,
+    UnreadableSlot,
     WrongEpoch,
 )
 from protocol.e2ee.kdf import digest
@@ -106,8 +107,15 @@ def _raise_floor(state: State, room: Room, header: EpochHeader) -> None:
         if name.number < room.floor.get(name.account, 0):
             raise StaleList()
     for name in header.lists:
-        proven = min(name.number, circle.number_of(state, name.account))
+        proven = min(name.number, _proven(state, room, name.account))
         room.floor[name.account] = max(room.floor.get(name.account, 0), proven)
+
+
+def _proven(state: State, room: Room, account: str) -> int:
+    """The highest number of an account's list that was seen: in a second reading, up to this place."""
+    if not room.recalling:
+        return circle.number_of(state, account)
+    return max((each.number for (owner, _), each in room.speakers.items() if owner == account), default=0)
 
 
 def _missing_epochs(event: Event, header: EpochHeader, speaker: Speaker) -> list[Outcome]:
@@ -125,22 +133,41 @@ def _missing_epochs(event: Event, header: EpochHeader, speaker: Speaker) -> list
 
 def _unseal(state: State, room: Room, keys: EpochKeys, header: EpochHeader) -> tuple[Chain, bytes]:
     """Chain and exporter of an epoch."""
-    if (header.account, header.device) == (state.account, state.device):
+    own = (header.account, header.device) == (state.account, state.device)
+    slot = epochs.find_slot(keys, state.account, state.device)
+    if room.recalling and (own or slot):
+        raise BeforeThisDevice("it was read in its turn")
+    if own:
         if header.epoch not in room.echoes:
             raise UnknownEpoch("this device has begun no such epoch")
         return room.echoes.pop(header.epoch)
-    if (slot := epochs.find_slot(keys, state.account, state.device)) is not None:
+    if slot:
         seed = stock.find(state.stock, slot.prekey)
         if seed is None:
             raise UnknownPrekey()
         opened = ratchet.start(keys.header, epochs.open_slot(keys.header, slot, seed))
         stock.spend(state.stock, slot.prekey)
         return opened
-    if state.archive_seed and (slot := epochs.find_slot(keys, state.account, ARCHIVE)) is not None:
-        return ratchet.start(keys.header, epochs.open_slot(keys.header, slot, state.archive_seed))
-    if state.listed_from and header.number_of(state.account) >= state.listed_from:
+    if room.past is None and (seed := _archived(state, keys)) is not None:
+        return ratchet.start(keys.header, seed)
+    named = bool(state.listed_from) and header.number_of(state.account) >= state.listed_from
+    if named and not room.recalling:
         raise MissingSlot()
     raise BeforeThisDevice()
+
+
+def _archived(state: State, keys: EpochKeys) -> bytes | None:
+    """The seed of an epoch that was sealed to the archive whose key is held.
+
+    The account may have had another archive then, which looks the same as a slot that someone has changed.
+    """
+    slot = epochs.find_slot(keys, state.account, ARCHIVE)
+    if slot is None or state.archive_seed is None:
+        return None
+    try:
+        return epochs.open_slot(keys.header, slot, state.archive_seed)
+    except UnreadableSlot:
+        return None
 
 
 # --- Messages -----------------------------------------------------------------------------------------

@@ -90,6 +90,16 @@ class OwnEpoch(Secret, frozen=True):
     created_ms: int
 
 
+class Change(Secret, frozen=True):
+    """What a person wants of their account's list."""
+
+    device: str
+    """Which device; empty for the archive."""
+    key: bytes | None
+    """Its public key from then on; None: it is to be there no more."""
+    at_ms: int
+
+
 class InFlight(Secret, frozen=True):
     """What is sent and not answered yet, byte for byte."""
 
@@ -131,6 +141,10 @@ class Room(_Part):
     """Own epochs that were not yet read back from the log: chain and exporter."""
     sent: tuple[tuple[Bytes16, Place], ...] = ()
     """Messages stored, the last :data:`SENT_KEPT`, and where."""
+    past: Room | None = None
+    """The second reading of the log, which goes on where the archive was unlocked late."""
+    recalling: bool = False
+    """This is a second reading: what only the archive's key opens."""
 
 
 class PrivatePrekey(Secret, frozen=True):
@@ -174,7 +188,7 @@ class State(_Part):
     own_lists: tuple[SignedList, ...] = ()
     """The last :data:`OWN_LISTS_KEPT`, by rising number."""
     proposed: SignedList | None = None
-    """The next own list, until the server has answered."""
+    """The next own list, until the server has answered: never another one in its place."""
     server_list: int = -1
     """The number of the own list that the server holds; -1: not known yet."""
     known: dict[str, SignedList] = {}
@@ -183,6 +197,8 @@ class State(_Part):
     """Lists under another account key, until a person has decided."""
     stock: Stock = msgspec.field(default_factory=Stock)
     rooms: dict[str, Room] = {}
+    wanted: tuple[Change, ...] = ()
+    """What is not in the latest own list yet."""
 
 
 _ENCODER = msgspec.msgpack.Encoder()

@@ -15,8 +15,10 @@ from protocol.e2ee.asking import (
     GetLists,
     Lists,
     MessageData,
+    Page,
     PutList,
     PutPrekeys,
+    Recall,
     Refusal,
     Request,
     RequestListing,
@@ -148,17 +150,12 @@ class BrowserApp:
         return bool(new)
 
     async def take(self, event: Event) -> None:
-        told: dict[str, Any] = {"room": event.room, "place": place_in_js(event.place)}
-        told |= {"account": event.account, "device": event.device}
-        match event.content:
-            case EpochKeys() as keys:
-                slots = [slot_in_js(slot) for slot in keys.slots]
-                told["keys"] = {"header": keys.header, "signature": keys.signature, "slots": slots}
-            case MessageData(mid, data, session):
-                told["message"] = {"mid": mid, "data": data, "session": session}
-            case None:
-                pass
-        await self.step("event", told, self.now_ms)
+        await self.step("event", event_in_js(event), self.now_ms)
+
+    async def recalled(self, room: str, after: int, page: Page) -> None:
+        events = [event_in_js(event) for event in page.events]
+        told = {"log": page.log, "lowest": page.lowest, "events": events}
+        await self.step("recalled", room, after, told)
 
     async def requests(self) -> list[dict[str, Any]]:
         due: list[dict[str, Any]] = await self._runtime.call(f"held.{self._name}.requests")
@@ -192,6 +189,8 @@ class BrowserApp:
             case Claim(claim, room), tuple() as given:
                 prekeys = [[*who, {"body": each.body, "signature": each.signature}] for who, each in given]
                 await self.step("claimed", room, claim, prekeys, self.now_ms)
+            case Recall(room, after), Page() as page:
+                await self.recalled(room, after, page)
             case ((SendKeys(room, mid) | SendMessage(room, mid)), Stored(place)):
                 await self.step("stored", room, mid, place_in_js(place), self.now_ms)
             case ((SendKeys(room, mid) | SendMessage(room, mid)), Refusal() as refusal):
@@ -219,6 +218,20 @@ def place_in_js(place: Place) -> dict[str, int]:
 
 def list_in_js(signed: SignedList) -> dict[str, bytes]:
     return {"accountKey": signed.account_key, "body": signed.body, "signature": signed.signature}
+
+
+def event_in_js(event: Event) -> dict[str, Any]:
+    told: dict[str, Any] = {"room": event.room, "place": place_in_js(event.place)}
+    told |= {"account": event.account, "device": event.device}
+    match event.content:
+        case EpochKeys() as keys:
+            slots = [slot_in_js(slot) for slot in keys.slots]
+            told["keys"] = {"header": keys.header, "signature": keys.signature, "slots": slots}
+        case MessageData(mid, data, session):
+            told["message"] = {"mid": mid, "data": data, "session": session}
+        case None:
+            pass
+    return told
 
 
 def lists_in_js(lists: Lists) -> dict[str, Any]:
@@ -264,5 +277,7 @@ def in_python(request: dict[str, Any]) -> Request:
             lists = tuple(sorted(request["lists"].items()))
             more = request["session"], request["urgent"], lists
             return SendMessage(request["room"], request["mid"], request["data"], *more)
+        case "recall":
+            return Recall(request["room"], request["after"])
         case other:
             raise AssertionError(f"no request is called {other}")

@@ -11,6 +11,7 @@ import pytest
 from protocol.e2ee import xwing
 from protocol.e2ee.asking import Archived, SetAside
 from protocol.e2ee.device import Device
+from protocol.e2ee.devices import MAX_DEVICES
 from protocol.e2ee.epochs import ARCHIVE, EpochKeys, Place, find_slot, open_slot
 from protocol.e2ee.kdf import digest
 from tests.protocol.e2ee.app import FEW, START_MS, App, chance
@@ -297,6 +298,112 @@ async def test_the_archive_gives_a_new_device_the_history(ours: Runtime) -> None
     for app in (ada, ben, tablet, phone):
         assert sorted(texts(app)) == ["from Ada", "from Ben"]
     assert errors(tablet) == set()
+
+
+async def test_the_history_is_read_once_when_the_archive_is_unlocked_late(ours: Runtime) -> None:
+    """In the middle of it comes a crash, a lost reply, and a server set back to a backup."""
+    server, ada, ben = await couple(ours)
+    seed = bytes(range(32))
+    await ada.step("keepArchive", xwing.public_key(seed), ada.now_ms)
+    await settle(ada, ben)
+    for number in range(3):
+        ben.send(ROOM, f"before {number}")
+    await settle(ada, ben)
+    backup = server.backup()
+    tablet = await BrowserApp.further(ours, server, "ada", "a2")
+    await settle(tablet)
+    await ada.step("approve", "a2", tablet.key, ada.now_ms)
+    await settle(ada, tablet, ben)
+    ben.send(ROOM, "after")
+    await settle(ada, tablet, ben)
+    assert texts(tablet) == ["after"]
+    assert len(tablet.told) == 3
+    tablet.told.clear()
+    await tablet.step("adopt", {"accountSeed": None, "archiveSeed": seed})
+    await tablet.ask(lose=True)
+    await tablet.crash()
+    await tablet.ask()
+    assert texts(tablet) == ["after", "before 0", "before 1"]
+    server.restore(backup)
+    for _ in range(2):
+        await settle(ada, tablet, ben)
+    assert texts(tablet) == ["after", "before 0", "before 1", "before 2"]
+    assert texts(ben) == ["before 0", "before 1", "before 2", "after"]
+    assert tablet.told == []
+    await tablet.step("adopt", {"accountSeed": None, "archiveSeed": seed})
+    assert await tablet.requests() == []
+
+
+async def test_a_device_that_opened_the_vault_lets_itself_and_others_in(ours: Runtime) -> None:
+    """The one from which the vault comes may be gone."""
+    server, ada, ben = await couple(ours)
+    seed = bytes(range(32))
+    first = await BrowserApp.further(ours, server, "cleo", "c1")
+    await first.step("adopt", {"accountSeed": seed, "archiveSeed": None})
+    await first.step("begin", first.now_ms)
+    await settle(first)
+    for name in ("c2", "c3"):
+        app = await BrowserApp.further(ours, server, "cleo", name)
+        await settle(app)
+        assert await app.step_error("approve", name, app.key, app.now_ms) == "unknown_list"
+        await app.step("adopt", {"accountSeed": seed, "archiveSeed": None})
+        await app.step("approve", name, app.key, app.now_ms)
+        await settle(app)
+        assert await app.is_listed()
+    devices = server.current("cleo")
+    assert devices is not None
+    assert [entry.device for entry in devices.devices] == ["c1", "c2", "c3"]
+    del ada, ben
+
+
+async def test_a_second_wish_waits_for_the_reply_to_the_first(ours: Runtime) -> None:
+    """The first may have been stored: another list of its number would be a fork."""
+    server, ada, ben = await couple(ours)
+    tablet = await BrowserApp.further(ours, server, "ada", "a2")
+    await settle(tablet)
+    backup = server.backup()
+    await ada.step("approve", "a2", tablet.key, ada.now_ms)
+    await ada.ask(lose=True)
+    stored = server.memory.lists["ada"][-1]
+    await ada.step("keepArchive", xwing.public_key(bytes(32)), ada.now_ms)
+    server.restore(backup)
+    await settle(ada, ben)
+    assert server.memory.lists["ada"][-2] == stored
+    devices = server.current("ada")
+    assert devices is not None
+    assert (len(devices.devices), devices.archive is not None) == (2, True)
+    await ada.step("revoke", "a2", ada.now_ms)
+    await ada.step("listRefused")
+    await ada.step("keepArchive", None, ada.now_ms)
+    await settle(ada)
+    devices = server.current("ada")
+    assert devices is not None
+    assert (len(devices.devices), devices.archive) == (2, None)
+    for number in range(MAX_DEVICES - 2):
+        await ada.step("approve", f"c{number}", bytes(32), ada.now_ms)
+    assert await ada.step_error("approve", "one more", bytes(32), ada.now_ms) == "too_many_devices"
+
+
+async def test_who_was_let_in_and_put_out_again_stays_out(ours: Runtime) -> None:
+    server, ada, ben = await couple(ours)
+    phone = App.further(server, "ben", "b2")
+    tablet = await BrowserApp.further(ours, server, "ben", "b3")
+    await settle(phone, tablet)
+    account_seed = ben.device._state.account_seed
+    ben.device.approve("b3", tablet.key, ben.now_ms)
+    ben.save()
+    await settle(ben, tablet)
+    await tablet.step("adopt", {"accountSeed": account_seed, "archiveSeed": None})
+    await tablet.step("approve", "b2", phone.device.key, tablet.now_ms)
+    await tablet.ask(lose=True)
+    await settle(ben)
+    ben.device.revoke("b2", ben.now_ms)
+    ben.save()
+    await settle(ben, tablet)
+    devices = server.current("ben")
+    assert devices is not None
+    assert [entry.device for entry in devices.devices] == ["b1", "b3"]
+    del ada
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -7,12 +7,13 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
-from protocol.e2ee import epochs
-from protocol.e2ee.asking import Event
+from protocol.e2ee import epochs, xwing
+from protocol.e2ee.asking import Event, Page
 from protocol.e2ee.epochs import Place
 from protocol.e2ee.structures import pack
 from tests.protocol.e2ee import test_attacks as attacks
 from tests.protocol.e2ee.app import ROOM, App, let_in, meet
+from tests.vectors.values import drawn
 from tests.web.browser_app import BrowserApp
 from tests.web.runtimes import Runtime
 from tests.web.test_e2ee_devices import settle, texts
@@ -61,6 +62,18 @@ LIES: dict[str, Lie] = {
     "another header": with_another_header,
 }
 
+AGAIN = [
+    "another id",
+    "another ciphertext",
+    "replays",
+    "some left out",
+    "the end of an epoch left out",
+    "held back beyond the epoch",
+]
+"""What can be found in a log that is read again. What was not told as it came is not looked for."""
+
+ARCHIVE = drawn("archive")
+
 
 async def deliver(app: BrowserApp, *events: Event) -> None:
     """As :func:`tests.protocol.e2ee.test_attacks.deliver` does it."""
@@ -96,6 +109,34 @@ async def test_both_find_the_same(ours: Runtime, lie: str) -> None:
     attacks.deliver(ben, *told)
     await deliver(tablet, *told)
     assert (texts(tablet), found(tablet)) == (texts(ben), attacks.found(ben))
+    assert (lie == "none") == (found(tablet) == [])
+
+
+@pytest.mark.parametrize("lie", [*AGAIN, "none"])
+async def test_both_find_the_same_when_they_read_again(ours: Runtime, lie: str) -> None:
+    """The server has told the truth to them, until they unlock the archive and ask once more."""
+    server, ada, ben = meet()
+    ben.device.keep_archive(xwing.public_key(ARCHIVE), ben.now_ms)
+    ben.save()
+    await settle(ben)
+    attacks.written(ada, "one", "two", "three")
+    attacks.next_day(ada)
+    log = attacks.written(ada, "four")
+    phone = let_in(ben, "ben", "b2")
+    tablet = await BrowserApp.further(ours, server, "ben", "b3")
+    await settle(tablet)
+    ben.device.approve("b3", tablet.key, ben.now_ms)
+    ben.save()
+    await settle(ben, phone, tablet)
+    phone.told.clear()
+    tablet.told.clear()
+    phone.device.adopt(None, ARCHIVE)
+    await tablet.step("adopt", {"accountSeed": None, "archiveSeed": ARCHIVE})
+    told = enumerate(LIES[lie](log), 1)
+    events = tuple(Event(ROOM, Place(1, at), each.account, each.device, each.content) for at, each in told)
+    phone.save(phone.device.recalled(ROOM, 0, Page(1, 1, events)))
+    await tablet.recalled(ROOM, 0, Page(1, 1, events))
+    assert (texts(tablet), found(tablet)) == (texts(phone), attacks.found(phone))
     assert (lie == "none") == (found(tablet) == [])
 
 

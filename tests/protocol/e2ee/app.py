@@ -16,8 +16,10 @@ from protocol.e2ee.asking import (
     Lost,
     Opened,
     Outcome,
+    Page,
     PutList,
     PutPrekeys,
+    Recall,
     Refusal,
     Request,
     RequestListing,
@@ -164,6 +166,8 @@ class App:
                 return device.lists(lists, now_ms)
             case Claim(claim, room), tuple() as given:
                 return device.claimed(room, claim, given, now_ms)
+            case Recall(room, after), Page() as page:
+                return device.recalled(room, after, page)
             case ((SendKeys(room, mid) | SendMessage(room, mid)), Stored(place)):
                 device.stored(room, mid, place, now_ms)
             case ((SendKeys(room, mid) | SendMessage(room, mid)), Refusal() as refusal):

@@ -18,8 +18,10 @@ from protocol.e2ee.asking import (
     Inventory,
     Lists,
     MessageData,
+    Page,
     PutList,
     PutPrekeys,
+    Recall,
     Refusal,
     Request,
     RequestListing,
@@ -30,6 +32,9 @@ from protocol.e2ee.devices import DeviceList, SignedList, verify_list
 from protocol.e2ee.epochs import ARCHIVE, EpochKeys, Place
 from protocol.e2ee.prekeys import Prekey, SignedPrekey, inventory_digest
 from protocol.e2ee.structures import unpack
+
+PAGE = 3
+"""How many events a page of a log has at most."""
 
 
 @dataclass
@@ -80,7 +85,7 @@ class Conflict:
     list: SignedList | None
 
 
-Reply = Stored | Conflict | Refusal | Lists | tuple[tuple[Address, SignedPrekey], ...] | None
+Reply = Stored | Conflict | Refusal | Lists | Page | tuple[tuple[Address, SignedPrekey], ...] | None
 
 
 class Server:
@@ -90,6 +95,8 @@ class Server:
         self.memory = Memory()
         self.readers: dict[bytes, list[set[Address]]] = {}
         """For each time that a message was stored, whose it was to read: known to the test alone."""
+        self.archived: dict[bytes, list[set[str]]] = {}
+        """For each of these times, the accounts whose archives it went to as well."""
         self.lives = 1
         self.generations = 1
 
@@ -170,6 +177,9 @@ class Server:
                 return self._keys(who, request)
             case SendMessage():
                 return self._message(who, request)
+            case Recall(room, after):
+                log = self.memory.rooms[room]
+                return Page(log.life, 1, tuple(log.events[after:][:PAGE]))
 
     def _shelve(self, who: Address, request: PutPrekeys) -> None:
         shelf = self.memory.shelves.setdefault(who, Shelf())
@@ -225,6 +235,7 @@ class Server:
         if (*who, header.epoch) not in log.epochs:
             return Refusal("unknown_epoch", again=True)
         self.readers.setdefault(request.mid, []).append(self._audience(log))
+        self.archived.setdefault(request.mid, []).append(self._archivists(log))
         return self._append(
             request.room, who, request.mid, MessageData(request.mid, request.data, request.session)
         )
@@ -251,6 +262,10 @@ class Server:
     def _audience(self, log: Log) -> set[Address]:
         lists = ((account, self.current(account)) for account in log.members)
         return {(account, entry.device) for account, found in lists if found for entry in found.devices}
+
+    def _archivists(self, log: Log) -> set[str]:
+        lists = ((account, self.current(account)) for account in log.members)
+        return {account for account, found in lists if found and found.archive}
 
 
 def _prekey(signed: SignedPrekey) -> Prekey:

@@ -17,8 +17,9 @@ from protocol.e2ee.asking import (
 )
 from protocol.e2ee.contents import Text
 from protocol.e2ee.device import OUTBOX
+from protocol.e2ee.devices import MAX_DEVICES
 from protocol.e2ee.epochs import ARCHIVE, EpochKeys
-from protocol.e2ee.errors import ContentError, OutboxFull, UnknownList
+from protocol.e2ee.errors import ContentError, OutboxFull, TooManyDevices, UnknownList
 from protocol.e2ee.kdf import digest
 from protocol.e2ee.structures import pack
 from tests.protocol.e2ee.app import ROOM, App, let_in, meet, settle
@@ -162,7 +163,7 @@ def test_a_device_with_the_vault_lets_others_in(pair: tuple[Server, App, App]) -
     assert [texts(app) for app in (ben, phone, tablet)] == [["to all"]] * 3
 
 
-def test_two_lists_at_once_of_which_one_is_taken(pair: tuple[Server, App, App]) -> None:
+def test_of_two_lists_at_once_one_is_taken_and_the_other_follows_it(pair: tuple[Server, App, App]) -> None:
     server, _, ben = pair
     phone = let_in(ben, "ben", "b2")
     phone.device.adopt(ben.device._state.account_seed, None)
@@ -173,8 +174,63 @@ def test_two_lists_at_once_of_which_one_is_taken(pair: tuple[Server, App, App]) 
     settle([ben, phone])
     current = server.current("ben")
     assert current is not None
-    assert (current.number, current.archive is not None) == (3, True)
+    assert (current.number, current.archive is not None) == (4, True)
+    assert [entry.device for entry in current.devices] == ["b2"]
     assert (ben.told, phone.told) == ([], [])
+
+
+def test_a_second_wish_waits_for_the_reply_to_the_first(pair: tuple[Server, App, App]) -> None:
+    """The first may have been stored: another list of its number would be a fork."""
+    server, _, ben = pair
+    let_in(ben, "ben", "b2")
+    backup = server.backup()
+    ben.device.revoke("b2", ben.now_ms)
+    ben.save()
+    ben.ask(lose=True)
+    stored = server.memory.lists["ben"][-1]
+    ben.device.keep_archive(xwing.public_key(drawn("archive")), ben.now_ms)
+    ben.save()
+    server.restore(backup)
+    settle([ben])
+    assert server.memory.lists["ben"][-2] == stored
+    current = server.current("ben")
+    assert current is not None
+    assert (len(current.devices), current.archive is not None) == (1, True)
+
+
+def test_who_was_let_in_and_put_out_again_stays_out(pair: tuple[Server, App, App]) -> None:
+    server, _, ben = pair
+    phone = let_in(ben, "ben", "b2")
+    phone.device.adopt(ben.device._state.account_seed, None)
+    tablet = App.further(server, "ben", "b3")
+    settle([tablet])
+    ben.device.approve("b3", tablet.device.key, ben.now_ms)
+    ben.save()
+    ben.ask(lose=True)
+    settle([phone])
+    phone.device.revoke("b3", phone.now_ms)
+    phone.save()
+    settle([phone])
+    settle([ben, phone])
+    current = server.current("ben")
+    assert current is not None
+    assert [entry.device for entry in current.devices] == ["b1", "b2"]
+
+
+def test_a_list_refused_for_good_holds_up_no_other(pair: tuple[Server, App, App]) -> None:
+    server, _, ben = pair
+    ben.device.approve("b2", drawn("key"), ben.now_ms)
+    ben.device.list_refused()
+    ben.device.keep_archive(xwing.public_key(drawn("archive")), ben.now_ms)
+    ben.save()
+    settle([ben])
+    current = server.current("ben")
+    assert current is not None
+    assert (len(current.devices), current.archive is not None) == (1, True)
+    for number in range(MAX_DEVICES - 1):
+        ben.device.approve(f"c{number}", drawn("key"), ben.now_ms)
+    with pytest.raises(TooManyDevices):
+        ben.device.approve("one more", drawn("key"), ben.now_ms)
 
 
 def test_an_archive_of_the_organisation_is_seen_by_everyone(pair: tuple[Server, App, App]) -> None:

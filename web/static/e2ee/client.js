@@ -12,7 +12,7 @@
 
 import { Backoff } from "../backoff.js";
 import { ConnectionLost, Connection, RequestError, TIMING } from "../connection.js";
-import { eventOf, frameOf, idsOf, inventoryOf, listsOf, numberOf, prekeysOf } from "./frames.js";
+import { eventOf, frameOf, idsOf, inventoryOf, listsOf, numberOf, pageOf, prekeysOf } from "./frames.js";
 
 export class Client {
   connection;
@@ -212,6 +212,7 @@ export class Client {
         return this.#told(this.#device.lists(room, told, now));
       }
       case "claim": return this.#told(this.#device.claimed(room, request.claim, prekeysOf(result), now));
+      case "recall": return this.#told(this.#device.recalled(room, request.after, pageOf(result)));
       default: {
         const place = { log: result.epoch, offset: result.offset };
         return this.#told(this.#device.stored(room, request.mid, place, now));
@@ -228,8 +229,10 @@ export class Client {
       const refusal = { error: error.kind, again, lists: overtaken ? null : told };
       return this.#told(this.#device.refused(request.room, request.mid, refusal, Date.now()));
     }
-    if (request.ask === "list") return this.#takeOwnList();
-    throw error;
+    if (request.ask !== "list") throw error;
+    if (error.kind === "list_outdated") return this.#takeOwnList();
+    await this.#told(this.#device.listRefused());
+    return this.#failed(error);
   }
 
   async #told(step) {

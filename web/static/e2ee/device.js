@@ -27,6 +27,7 @@ import { encodeContent } from "./content.js";
 import { E2eeError, require } from "./errors.js";
 import { safetyNumber, verificationCode } from "./identity.js";
 import * as ratchet from "./ratchet.js";
+import * as recalling from "./recalling.js";
 import * as receiving from "./receiving.js";
 import * as sending from "./sending.js";
 import * as signing from "./signing.js";
@@ -161,13 +162,19 @@ export class Device {
     return safetyNumber(one, { account: other, key: shown.accountKey });
   }
 
-  /** Hold what a vault held, `{accountSeed, archiveSeed}`, either of them null; as unreadable keys. */
+  /**
+   * Hold what a vault held, `{accountSeed, archiveSeed}`, either of them null; as unreadable keys. What was taken
+   * in without the archive's key is due to be read again.
+   */
   adopt({ accountSeed, archiveSeed }) {
     return this.#step(async (state) => {
       if (accountSeed !== null) state.accountKey = await signing.fromSeed(accountSeed);
       if (archiveSeed === null) return;
-      state.archiveKey = (await this.#options.kem.fromSeed(archiveSeed)).privateKey;
-    });
+      const archive = await this.#options.kem.fromSeed(archiveSeed);
+      if (same(archive.publicKey, state.archive?.publicKey ?? null)) return;
+      state.archive = archive;
+      recalling.begin(state);
+    }, EVERYTHING);
   }
 
   /** The person has decided that another account's new key is right: the one they were shown, if it is given. */
@@ -206,6 +213,11 @@ export class Device {
   /** A request `list` was carried out. */
   listStored(number) {
     return this.#step((state) => account.listStored(state, number));
+  }
+
+  /** A request `list` was refused for good, and not because another list is current. */
+  listRefused() {
+    return this.#step((state) => account.listRefused(state));
   }
 
   /** A request `listing` was carried out. */
@@ -265,6 +277,7 @@ export class Device {
         room.sent = room.sent.filter(({ place }) => place.offset >= lowest);
       }
       room.cursor = { log, offset: Math.max(0, lowest - 1) };
+      recalling.beginAnew(room, lowest);
     }, [roomPart(name)]);
   }
 
@@ -273,13 +286,24 @@ export class Device {
     return this.#inRoom(name, nowMs, (_, room) => {
       room.left = false;
       if (room.cursor.log === 0) room.cursor = { log, offset: 0 };
-      if (!room.replaying) return [];
+      const isAnew = room.replaying;
       room.replaying = false;
+      recalling.finish(room);
+      if (!isAnew) return [];
       const isHere = ({ place }) => place.log === room.cursor.log;
       const lost = room.sent.filter((sent) => !isHere(sent));
       room.sent = room.sent.filter(isHere);
       return lost.map(({ mid }) => ({ what: "lost", room: name, mid }));
     });
+  }
+
+  /**
+   * The page that a request `recall` asked for: `{log, lowest, events}`; what it tells takes the place of what was
+   * told before. Throws `out_of_order` when the page has a hole: nothing has changed.
+   */
+  recalled(name, after, page) {
+    const take = (state) => recalling.take(state, this.#options.kem, this.#room(name), after, page);
+    return this.#step(take, [roomPart(name), "self"]);
   }
 
   /** The account is no longer a member of a room. What waits stays, should it become one again. */
@@ -346,8 +370,8 @@ export class Device {
   /**
    * What the server is to be asked for now, in this order; each `{ask, ...}`: `listing` (`key`), `prekeys`
    * (`oneTime`, `lastResort`), `list` (`list`), `lists` (`room`), `claim` (`room`, `claim`, `devices`),
-   * `keys` (`room`, `mid`, `keys`), `message` (`room`, `mid`, `data`, `session`, `urgent`, `lists`). All can
-   * be repeated, and are named until they are answered.
+   * `keys` (`room`, `mid`, `keys`), `message` (`room`, `mid`, `data`, `session`, `urgent`, `lists`), `recall`
+   * (`room`, `after`). All can be repeated, and are named until they are answered.
    */
   async requests() {
     await this.#last;
@@ -359,7 +383,10 @@ export class Device {
     const next = account.listDue(state);
     if (next !== null) due.push({ ask: "list", list: next });
     if (!listed) return due;
-    const ofRooms = [...state.rooms].map(([name, room]) => sending.requestOf(state, name, room));
+    const ofRooms = [...state.rooms].flatMap(([name, room]) => [
+      sending.requestOf(state, name, room),
+      recalling.requestOf(name, room),
+    ]);
     return [...due, ...ofRooms.filter((request) => request !== null)];
   }
 

@@ -28,6 +28,7 @@ export function frameOf(request) {
       const [mid, session] = [uuidFromBytes(request.mid), request.session ?? undefined];
       return ["message.send", { room, mid, data, session, urgent, lists: Object.fromEntries(request.lists) }];
     }
+    case "recall": return ["room.history", { room, after: request.after }];
     default: throw new RangeError(`nothing is asked by ${request.ask}`);
   }
 }
@@ -57,6 +58,11 @@ export function idsOf({ oneTime, lastResort }) {
 /** The number of a SignedList. */
 export function numberOf({ body }) {
   return unpack(DeviceList, body).number;
+}
+
+/** The answer to `room.history` as the device takes it. */
+export function pageOf({ epoch, lowest, events }) {
+  return { log: epoch, lowest, events: events.map(eventOf) };
 }
 
 /** An `event` as the device takes it. */

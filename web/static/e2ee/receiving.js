@@ -15,7 +15,7 @@ import { keyOf } from "./identity.js";
 import { sha256 } from "./kdf.js";
 import * as messages from "./message.js";
 import * as ratchet from "./ratchet.js";
-import { FINISHED_KEPT, MIDS_KEPT, address, hex, includes } from "./state.js";
+import { FINISHED_KEPT, MIDS_KEPT, address, hex, includes, parts } from "./state.js";
 import * as stock from "./stock.js";
 
 /** What is wrong with a device list, and not with the event alone. */
@@ -96,9 +96,16 @@ function raiseFloor(state, room, header) {
   const stale = header.lists.some(({ account, number }) => number < floorOf(account));
   require(!stale, "stale_list", "an earlier event of the room names a newer list");
   for (const { account, number } of header.lists) {
-    const proven = Math.min(number, circle.numberOf(state, account));
+    const proven = Math.min(number, provenNumber(state, room, account));
     room.floor.set(account, Math.max(floorOf(account), proven));
   }
+}
+
+/** The highest number of an account's list that was seen: in a second reading, up to this place. */
+function provenNumber(state, room, account) {
+  if (!room.recalling) return circle.numberOf(state, account);
+  const theirs = [...room.speakers].filter(([key]) => parts(key)[0] === account);
+  return Math.max(0, ...theirs.map(([, { number }]) => number));
 }
 
 /** Whether everything that the sender had stored before this epoch has arrived. */
@@ -114,13 +121,16 @@ function missingEpochs(event, header, speaker) {
 
 /** `{chain, exporter}` of an epoch. */
 async function unseal(state, kem, room, keys, header) {
-  if (header.account === state.account && header.device === state.device) {
+  const own = header.account === state.account && header.device === state.device;
+  const slot = epochs.findSlot(keys, state.account, state.device);
+  const inTurn = room.recalling && (own || slot !== null);
+  require(!inTurn, "before_this_device", "it was read in its turn");
+  if (own) {
     const echo = room.echoes.get(hex(header.epoch));
     require(echo !== undefined, "unknown_epoch", "this device has begun no such epoch");
     room.echoes.delete(hex(header.epoch));
     return echo;
   }
-  const slot = epochs.findSlot(keys, state.account, state.device);
   if (slot !== null) {
     const privateKey = stock.find(state.stock, slot.prekey);
     require(privateKey !== null, "unknown_prekey", "the slot is for a prekey not held");
@@ -128,14 +138,27 @@ async function unseal(state, kem, room, keys, header) {
     stock.spend(state.stock, slot.prekey);
     return ratchet.start(keys.header, seed);
   }
-  const archived = epochs.findSlot(keys, state.account, epochs.ARCHIVE);
-  if (state.archiveKey !== null && archived !== null) {
-    return ratchet.start(keys.header, await epochs.openSlot(kem, keys.header, archived, state.archiveKey));
-  }
+  const archived = room.past === null ? await openArchived(state, kem, keys) : null;
+  if (archived !== null) return ratchet.start(keys.header, archived);
   const number = header.lists.find(({ account }) => account === state.account)?.number ?? 0;
   const named = state.listedFrom > 0 && number >= state.listedFrom;
-  require(!named, "missing_slot", "this device is named, but nothing is sealed to it");
+  require(!named || room.recalling, "missing_slot", "this device is named, but nothing is sealed to it");
   throw new E2eeError("before_this_device", "it was written before this device was there");
+}
+
+/**
+ * The seed of an epoch that was sealed to the archive whose key is held, or null. The account may have had another
+ * archive then, which looks the same as a slot that someone has changed.
+ */
+async function openArchived(state, kem, keys) {
+  const slot = epochs.findSlot(keys, state.account, epochs.ARCHIVE);
+  if (slot === null || state.archive === null) return null;
+  try {
+    return await epochs.openSlot(kem, keys.header, slot, state.archive.privateKey);
+  } catch (error) {
+    if (error.kind === "unreadable_slot") return null;
+    throw error;
+  }
 }
 
 // --- Messages ---------------------------------------------------------------------------------------------

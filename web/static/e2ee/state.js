@@ -19,11 +19,12 @@ export function newState(account, device, key) {
     device,
     key,
     accountKey: null, // a pair of `signing`, on devices that may let others in
-    archiveKey: null, // a KEM's private key, on devices that may read what is older than they are
+    archive: null, // a KEM's pair, on devices that may read what is older than they are
     listedFrom: 0, // the number of the first list known with this device in it; 0: none yet
     requested: false, // the server knows that this device asks to be listed
     ownLists: [], // the account's own SignedLists, by rising number
-    proposed: null, // the next one, made here, until the server has it
+    proposed: null, // the next one, until the server has answered: never another one in its place
+    wanted: [], // {device, key, atMs} of what is not in the latest one yet; see `account.js`
     serverList: -1, // the number of the own list that the server holds; -1: not known yet
     known: new Map(), // account -> the latest SignedList; its key is the one pinned
     suspects: new Map(), // account -> SignedList under another key, until a person has decided
@@ -53,6 +54,8 @@ export function newRoom() {
     previous: null, // {epoch, last} of the own epoch that stands last in the log
     echoes: new Map(), // epoch -> {chain, exporter} of own epochs that were not yet read back
     sent: [], // {mid, place} of messages stored
+    past: null, // the second reading of the log, which goes on where the archive was unlocked late
+    recalling: false, // this is a second reading: what only the archive's key opens
   };
 }
 
