@@ -83,13 +83,15 @@ class ExpireBlobs(msgspec.Struct, frozen=True, gc=False):
 class DropBlob(msgspec.Struct, frozen=True, gc=False):
     """Forget a blob. `Conflict` if it is whole and a legal hold keeps it: one of its room, of its account, of
     an account that is a member of its room, or of the `blob` with its digest in hexadecimal; also if it
-    expires after `due_ms`, as one does that was finished or prolonged since it was looked at.
+    expires after `due_ms`, as one does that was finished or prolonged since it was looked at. One that is
+    `lost` is held by nothing.
 
     Outcome: `Applied`, unchanged if there was none.
     """
 
     blob: BlobRow
     due_ms: int | None = None  # None: whenever it expires
+    lost: bool = False  # its bytes are gone: there is nothing left to keep
 
 
 BlobWrite = BeginBlob | FinishBlob | ProlongBlob | ExpireBlobs | DropBlob

@@ -57,8 +57,8 @@ async def apply(db: Connection, change: BlobWrite) -> Applied:
                 at_ms,
             )
             return Applied(changed=done > 0)
-        case DropBlob(blob, due_ms):
-            return await _drop(db, blob, due_ms)
+        case DropBlob():
+            return await _drop(db, change)
         case _:
             assert_never(change)
 
@@ -124,7 +124,8 @@ async def _finish(db: Connection, blob: BlobRow, expires_ms: int) -> Applied:
     return Applied()
 
 
-async def _drop(db: Connection, blob: BlobRow, due_ms: int | None) -> Applied:
+async def _drop(db: Connection, write: DropBlob) -> Applied:
+    blob, due_ms = write.blob, write.due_ms
     # Neither a hold nor a member that has one may come between the look and the deed.
     await locks.share(db, locks.HOLDS)
     await db.execute("SELECT FROM rooms WHERE id = $1 FOR NO KEY UPDATE", blob.room)
@@ -134,7 +135,7 @@ async def _drop(db: Connection, blob: BlobRow, due_ms: int | None) -> Applied:
     if due_ms is not None and row[0] > due_ms:
         raise Conflict("the blob expires later by now")
     held = f"SELECT 1 FROM blobs b JOIN rooms r ON r.no = b.room_no WHERE b.id = $1 AND b.whole AND {_HELD}"  # noqa: S608 - constants
-    if await db.fetchval(held, blob.id) is not None:
+    if not write.lost and await db.fetchval(held, blob.id) is not None:
         raise Conflict("a legal hold keeps the blob")
     await db.execute("DELETE FROM blobs WHERE id = $1", blob.id)
     return Applied()

@@ -57,8 +57,8 @@ def apply(db: sqlite3.Connection, catalog: Catalog, change: BlobWrite) -> Applie
                 (catalog.room(room).no, before_ms, at_ms),
             )
             return Applied(changed=done.rowcount > 0)
-        case DropBlob(blob, due_ms):
-            return _drop(db, blob, due_ms)
+        case DropBlob():
+            return _drop(db, change)
         case _:
             assert_never(change)
 
@@ -114,18 +114,19 @@ def _finish(db: sqlite3.Connection, catalog: Catalog, blob: BlobRow, expires_ms:
     return Applied()
 
 
-def _drop(db: sqlite3.Connection, blob: BlobRow, due_ms: int | None) -> Applied:
-    if due_ms is not None:
-        later = db.execute("SELECT 1 FROM blobs WHERE id = ? AND expires_ms > ?", (blob.id, due_ms))
+def _drop(db: sqlite3.Connection, write: DropBlob) -> Applied:
+    name = write.blob.id
+    if write.due_ms is not None:
+        later = db.execute("SELECT 1 FROM blobs WHERE id = ? AND expires_ms > ?", (name, write.due_ms))
         if later.fetchone() is not None:
             raise Conflict("the blob expires later by now")
     held = db.execute(
         f"SELECT 1 FROM blobs b JOIN rooms r ON r.no = b.room_no WHERE b.id = ? AND b.whole AND {_HELD}",  # noqa: S608 - our own text
-        (blob.id,),
+        (name,),
     )
-    if held.fetchone() is not None:
+    if not write.lost and held.fetchone() is not None:
         raise Conflict("a legal hold keeps the blob")
-    return Applied(changed=db.execute("DELETE FROM blobs WHERE id = ?", (blob.id,)).rowcount > 0)
+    return Applied(changed=db.execute("DELETE FROM blobs WHERE id = ?", (name,)).rowcount > 0)
 
 
 def blob(db: sqlite3.Connection, name: str) -> BlobRow | None:

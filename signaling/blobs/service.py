@@ -38,7 +38,7 @@ PIECE_BYTES = 256 * 1024
 PAGE = 500
 """Blobs that are looked at at a time."""
 
-Fate = Literal["stored", "differs", "expired", "abandoned", "deleted"]
+Fate = Literal["stored", "differs", "expired", "abandoned", "deleted", "lost"]
 """What became of a blob or an upload."""
 
 _log = structlog.get_logger("rapport.blobs")
@@ -247,11 +247,11 @@ class BlobService:
         """What there is already of this blob, prolonged."""
         for row in await self._store.blobs_with(room, digest):
             have = await self._blobs.size(row.id)
-            if row.whole and have is not None:
+            if row.whole and have == row.size:
                 return await self._prolonged(row)
             if row.whole or (row.account == account and row.size != size):
                 async with self._turns.take(row.id):  # its bytes are gone, or its size is another one
-                    await self._drop(row, "abandoned")
+                    await self._drop(row, "lost" if row.whole else "abandoned")
             elif row.account == account:
                 return Upload(row, have or 0)
         return None
@@ -324,7 +324,7 @@ class BlobService:
 
     async def _drop(self, row: BlobRow, fate: Fate, *, due_ms: int | None = None) -> None:
         """Delete a blob. :exc:`~relay.errors.Conflict` if it is held, or expires after ``due_ms``."""
-        await self._ledger.commit(DropBlob(row, due_ms))
+        await self._ledger.commit(DropBlob(row, due_ms, lost=fate == "lost"))
         self._counting.blob_ended(fate)
         try:
             await self._blobs.delete(row.id)

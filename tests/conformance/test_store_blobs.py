@@ -202,6 +202,13 @@ async def test_another_hold_does_not(store: Store, held: str) -> None:
     await store.commit(DropBlob(blob))
 
 
+async def test_no_hold_keeps_what_is_lost(store: Store) -> None:
+    kept = await whole(store, an_upload("1"))
+    await store.commit(HoldAudit(AuditHold("room", "r", 5)))
+    assert await store.commit(DropBlob(kept, lost=True)) == (Applied(),)
+    assert await store.blobs_with("r", kept.digest) == ()
+
+
 async def test_no_hold_keeps_an_upload(store: Store) -> None:
     upload = an_upload("1")
     await begin(store, upload)

@@ -261,6 +261,25 @@ async def test_a_blob_whose_bytes_are_gone_can_be_uploaded_again(world: World) -
         assert await got(blobs) == DATA
 
 
+@pytest.mark.parametrize("left", [None, 0, 3])
+async def test_also_one_that_is_held_or_of_which_a_part_is_gone(world: World, left: int | None) -> None:
+    async with world.process() as blobs:
+        lost = await put(blobs)
+        await world.store.commit(HoldAudit(AuditHold("room", "r", 1)))
+        file = world.folder / lost.row.id
+        file.chmod(0o600)
+        if left is None:
+            file.unlink()
+        else:
+            file.write_bytes(DATA[:left])
+        assert (await begin(blobs)).new
+        assert lost.row.id not in world.files()
+        await put(blobs)
+        assert await got(blobs) == DATA
+        with pytest.raises(ProtocolError, match="blob_held"):
+            await blobs.delete("r", DIGEST)
+
+
 async def test_a_full_disk_refuses_and_what_has_come_is_kept(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
