@@ -283,16 +283,22 @@ class KeySettings:
         20, "A device that has fewer one-time prekeys left is asked for more.", between=(0, 10_000)
     )
     claims_per_second: float = setting(
-        2.0, "Prekeys per second that an account may claim for long.", between=(0.001, 1_000_000)
+        2.0,
+        "Prekeys per second that an account may claim for long, of each node.",
+        between=(0.001, 1_000_000),
     )
     claims_burst: int = setting(
-        500, "Prekeys that an account may claim at once after a pause.", between=(1, 1_000_000)
+        500, "Prekeys that an account may claim at once after a pause, of each node.", between=(1, 1_000_000)
     )
     claimed_per_second: float = setting(
-        1.0, "Prekeys per second that may be claimed of an account for long.", between=(0.001, 1_000_000)
+        1.0,
+        "Prekeys per second that may be claimed of an account for long, of each node.",
+        between=(0.001, 1_000_000),
     )
     claimed_burst: int = setting(
-        200, "Prekeys that may be claimed of an account at once after a pause.", between=(1, 1_000_000)
+        200,
+        "Prekeys that may be claimed of an account at once after a pause, of each node.",
+        between=(1, 1_000_000),
     )
 
 

@@ -30,7 +30,7 @@ from protocol.frames import (
     TimeGet,
     TokenRefresh,
 )
-from protocol.keys import KeyInventory, KeysRequest
+from protocol.keys import KeyInventory, KeysClaim, KeysRequest
 from protocol.push import PushRequest
 from protocol.receipts import RoomReceipts
 from protocol.schedule import (
@@ -185,7 +185,8 @@ class Dispatcher:
                 raise
 
     def _record(self, caller: Caller, request: AnyRequest, error: ProtocolError) -> None:
-        if error.kind in REFUSALS:
+        flood = error.kind is errors.RATE_LIMITED and isinstance(request, KeysClaim)
+        if error.kind in REFUSALS or flood:
             action = f"request.{request.__struct_config__.tag}"
             self._recorder.note(origin_of(caller), action, *_object_of(request), error.kind.name)
 

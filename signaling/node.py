@@ -180,6 +180,7 @@ class Node:
             settings.keys,
             self.hub.keys_changed,
             self.webhooks.deliveries,
+            self.metrics,
         )
         self.blobs = BlobService(
             settings.blobs,

@@ -102,6 +102,8 @@ class HubStatistics:
     """Accounts with a connection on this node."""
     closed: dict[str, int]
     """Connections closed by this side since the start, by the name of the close code."""
+    refused: dict[str, int]
+    """Requests that were refused since the start, by the name of the error."""
 
 
 class _Account:
@@ -128,6 +130,7 @@ class Hub:
         self._accounts: dict[str, _Account] = {}
         self._presence = PresenceTeller(store, self.signal)
         self._closed: Counter[str] = Counter()
+        self._refused: Counter[str] = Counter()
         self._missed: Callable[[], None] = lambda: None
         self._take_call: Callable[[AskNotice | ReplyNotice], None] = lambda notice: None
         self._empty = asyncio.Event()
@@ -206,6 +209,10 @@ class Hub:
         """A connection is closed by this side."""
         self._closed[code.name] += 1
 
+    def count_refused(self, error: str) -> None:
+        """A request is refused, with the error of this name."""
+        self._refused[error] += 1
+
     # --- For the rest of the server ---
 
     def signal(self, room: str, accounts: Collection[str], body: SignalBody, sender: str | None) -> None:
@@ -258,7 +265,7 @@ class Hub:
 
     def stats(self) -> HubStatistics:
         """For metrics."""
-        return HubStatistics(len(self._links), len(self._accounts), dict(self._closed))
+        return HubStatistics(len(self._links), len(self._accounts), dict(self._closed), dict(self._refused))
 
     def by_account(self) -> Mapping[str, Sequence[Link]]:
         """The connections of each account as they are now."""

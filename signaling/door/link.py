@@ -249,6 +249,7 @@ class Link:
             case Acknowledge(ack):
                 self._acknowledge(ack)
             case Refuse(request_id, error):
+                self._shared.hub.count_refused(error.kind.name)
                 self._send(error_frame(error, request_id))
             case Probe():
                 self._ping()
@@ -265,6 +266,8 @@ class Link:
     def _reply(self, reply: frames.Ok | frames.Error) -> None:
         assert reply.id is not None
         self._core.finish(reply.id)
+        if isinstance(reply, frames.Error):
+            self._shared.hub.count_refused(reply.name)
         if self._core.state is State.OPEN:
             self._send(reply)
 

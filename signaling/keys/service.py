@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeAlias, assert_never
 from weakref import WeakValueDictionary
 
@@ -43,7 +43,7 @@ from signaling.keys import sealing
 from signaling.keys.allowance import ClaimAllowance
 from signaling.keys.devices import DeviceService
 from signaling.keys.directory import Directory
-from signaling.keys.ports import Doorbell, Tell
+from signaling.keys.ports import Counting, Doorbell, Tell
 from signaling.keys.prekeys import inventory_of, kept, put_of
 from signaling.keys.vault import VaultService
 from signaling.sessions.ports import Ledger
@@ -71,7 +71,9 @@ class KeysService:
         settings: KeySettings,
         ring: Doorbell,
         tell: Tell,
+        counting: Counting,
     ) -> None:
+        self._counting = counting
         self._store = store
         self._ledger = ledger
         self._timebase = timebase
@@ -190,15 +192,25 @@ class KeysService:
         except Conflict:
             raise ProtocolError(errors.CLAIM_DIFFERS) from None
         assert isinstance(claimed, stored.Claimed)
-        for one in claimed.prekeys:
-            if one.left < self._settings.low_prekeys and not claimed.duplicate:
-                self._ring(one.account, one.device, "prekeys")
+        if not claimed.duplicate:
+            self._note_claimed(claimed.prekeys, len(places))
         return Claimed(
             tuple(
                 ClaimedPrekey(one.account, one.device, kept(one.body), one.last_resort)
                 for one in claimed.prekeys
             )
         )
+
+    def _note_claimed(self, prekeys: Sequence[stored.ClaimedPrekey], asked: int) -> None:
+        """Count what was handed out, and tell devices that have few prekeys left."""
+        last_resorts = sum(one.last_resort for one in prekeys)
+        self._counting.prekeys_claimed("one_time", len(prekeys) - last_resorts)
+        self._counting.prekeys_claimed("last_resort", last_resorts)
+        self._counting.prekeys_claimed("none", asked - len(prekeys))
+        for one in prekeys:
+            if one.left < self._settings.low_prekeys:
+                self._counting.prekeys_low()
+                self._ring(one.account, one.device, "prekeys")
 
     async def _send(self, caller: Caller, request: KeysSend) -> Sent:
         """Append a sender epoch. Whatever changes between the check and the commit, the store refuses."""

@@ -99,6 +99,14 @@ class Metrics:
             ("outcome",),
             registry=self._registry,
         )
+        self._prekeys = Counter(
+            "rapport_prekeys_claimed", "What claims got of devices.", ("kind",), registry=self._registry
+        )
+        self._prekeys_low = Counter(
+            "rapport_prekeys_low",
+            "How often a device was told that few of its prekeys are left.",
+            registry=self._registry,
+        )
         self._ratings = Counter(
             "rapport_session_ratings",
             "Ratings of sessions; those about technical problems are a kind of their own.",
@@ -144,6 +152,14 @@ class Metrics:
         """A push service was asked to ring a device: ``rung``, ``failed``, ``gone`` or ``given_up``."""
         self._doorbells.labels(outcome).inc()
 
+    def prekeys_claimed(self, kind: str, count: int) -> None:
+        """A claim got so many prekeys: ``one_time``, ``last_resort``, or ``none`` of so many devices."""
+        self._prekeys.labels(kind).inc(count)
+
+    def prekeys_low(self) -> None:
+        """A device was told that few of its prekeys are left."""
+        self._prekeys_low.inc()
+
     def session_rated(self, kind: str, score: int) -> None:
         """A session was rated: ``clinical`` or ``technical``, from 1 to 5."""
         self._ratings.labels(kind, str(score)).inc()
@@ -177,6 +193,8 @@ class _Figures(Collector):
         yield _gauge("rapport_accounts", "Accounts with a connection.", snapshot.hub.accounts)
         closed = snapshot.hub.closed
         yield _counters("rapport_connections_closed", "Connections closed by this side.", "code", closed)
+        refused = snapshot.hub.refused
+        yield _counters("rapport_requests_refused", "Requests over WebSockets refused.", "error", refused)
         yield from _bus_figures(snapshot.bus)
         yield _counter("rapport_media_worker_restarts", "Workers that died.", snapshot.worker_restarts)
         yield from _store_figures(snapshot.store)

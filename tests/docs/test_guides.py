@@ -66,7 +66,7 @@ def test_every_metric_is_explained() -> None:
     page = (DOCS / "operations.md").read_text()
     statistics = WorkerStats(0, 0, 0, 0, 0, 0, 0, {"cause": 1}, 0.0)
     snapshot = Snapshot(
-        HubStatistics(0, 0, {"code": 1}),
+        HubStatistics(0, 0, {"code": 1}, {"error": 1}),
         BusStatistics(ready=True, refused={"cause": 1}),
         StoreStatistics(0, 0, 0, 0, 0),
         {0: statistics},

@@ -42,6 +42,7 @@ from signaling.door.websocket import Door
 from signaling.http.problems import problems
 from signaling.key_sets import KeySets
 from signaling.keys.service import KeysService
+from signaling.observe.metrics import Metrics
 from signaling.push.ringer import Surroundings
 from signaling.push.service import PushService
 from signaling.rooms import Rooms
@@ -137,6 +138,9 @@ class DoorServer:
         self.timebase = Timebase()
         self.store = SqliteStore(path)
         self.bus = LocalBus()
+        self.metrics = Metrics()
+        self.noted: list[tuple[str, str]] = []
+        """What was to be recorded: actions and their outcomes."""
         self.rooms = Rooms(self.store, self.bus, self.timebase)
         self.hub = Hub(self.store, self.bus, limits, self.timebase, "0123456789abcdef")
         self.sessions, self.media = ScriptedSessions(self.hub), ScriptedMedia()
@@ -153,6 +157,7 @@ class DoorServer:
             keys or KeySettings(),
             self.hub.keys_changed,
             lambda notices: (),
+            self.metrics,
         )
         self.push = PushService(
             Surroundings(
@@ -198,7 +203,8 @@ class DoorServer:
         self._runner: web.AppRunner | None = None
 
     def note(self, by: Origin, action: str, kind: str, name: str, outcome: str, **_: str) -> None:
-        """Nothing is recorded here."""
+        """Only kept."""
+        self.noted.append((action, outcome))
 
     async def start(self) -> None:
         """Open everything and listen."""

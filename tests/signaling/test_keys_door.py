@@ -12,8 +12,9 @@ import pytest
 from config.settings import KeySettings
 from loadtest.key_frames import frame_of
 from protocol.codec import decode_body
-from protocol.e2ee.asking import SendMessage, SetAside, Suspicion
+from protocol.e2ee.asking import Missing, SendMessage, SetAside, Suspicion
 from protocol.e2ee.contents import Text
+from protocol.e2ee.epochs import Place
 from protocol.events import KeysBody
 from relay.writes import AddMember, RemoveMember, Revoke
 from tests.signaling.door_client import door_client, new_mid
@@ -59,6 +60,27 @@ async def test_two_accounts_read_what_the_other_writes(people: tuple[Phone, Phon
     await take_all(ann, ben)
     assert ann.read == ben.read == ["how are you", "better"]
     assert ann.told == ben.told == []
+
+
+async def test_a_message_that_is_not_signed_is_set_aside_and_does_not_hold_up_the_next(
+    people: tuple[Phone, Phone],
+) -> None:
+    """The server cannot tell; who reads it can."""
+    ann, ben = people
+    ann.device.send("r", Text("one"), now_ms())
+    while not isinstance(due := ann.device.requests()[0], SendMessage):
+        ann.note(await ann.ask(due))
+    frame = frame_of(due)
+    reply = await ann.client.request(**frame | {"data": frame["data"][:-64] + bytes(64)})
+    place = Place(reply["result"]["epoch"], reply["result"]["offset"])
+    ann.device.stored("r", due.mid, place, now_ms())
+    await ann.say("r", "two")
+    await take_all(ann, ben)
+    assert ben.read == ["two"]
+    assert ben.told == [
+        SetAside("r", place, "ann", "a1", "forged_signature"),
+        Missing("r", Place(place.log, place.offset + 1), "ann", "a1", 1),
+    ]
 
 
 async def test_a_new_device_asks_is_let_in_and_reads_from_then_on(

@@ -13,10 +13,12 @@ from msgspec.structs import replace
 from config.settings import KeySettings
 from protocol.e2ee import epochs, messages, ratchet, signing
 from protocol.e2ee.devices import DeviceEntry, DeviceList, SignedList, make_list, next_list
-from protocol.e2ee.epochs import EpochHeader, Place, Recipient
+from protocol.e2ee.epochs import MAX_HEADER_BYTES, EpochHeader, Place, Recipient
 from protocol.e2ee.messages import MessageHeader
 from protocol.e2ee.prekeys import Prekey, SignedPrekey, make_prekey
 from protocol.e2ee.structures import unpack
+from relay.bus import BusStatistics
+from signaling.observe.metrics import Snapshot
 from tests.signaling.door_client import DoorClient, Frame, door_client, new_mid
 from tests.signaling.door_server import DoorServer, door_server
 from tests.signaling.keys_kit import now_ms, of_epoch, plain
@@ -77,6 +79,18 @@ class Owner:
         last = self.prekey(99, last=True)
         assert (await self.put_prekeys(*map(self.prekey, numbers), last=last))["op"] == "ok"
         assert (await self.put_list(self.next()))["op"] == "ok"
+
+
+KINDS = ("one_time", "last_resort", "none")
+
+
+def counted(server: DoorServer) -> dict[str, float]:
+    """The metrics about keys."""
+    text = server.metrics.exposition(
+        Snapshot(server.hub.stats(), BusStatistics(ready=True), None, {}, 0)
+    ).decode()
+    lines = [line.rsplit(" ", 1) for line in text.splitlines() if line.startswith("rapport_prekeys")]
+    return {series: float(value) for series, value in lines}
 
 
 def name(reply: Frame) -> str:
@@ -209,6 +223,14 @@ async def test_no_more_prekeys_are_taken_than_are_kept(ben: Owner, server: DoorS
     assert name(await ben.put_prekeys(*more[:HELD])) == "ok"
 
 
+async def test_a_million_prekeys_are_not_even_read(ben: Owner, server: DoorServer) -> None:
+    await ben.enrol()
+    await ben.client.send({"op": "keys.prekeys.put", "id": 99, "one_time": [0] * 1_000_000})
+    assert await ben.client.close_code() == 4501
+    assert ben.client.seen[-1]["name"] == "too_large"
+    assert (await server.store.stock("ben", "ben-1")).one_time == ()
+
+
 async def test_claims_are_for_those_who_share_a_room_and_have_a_device(
     ben: Owner, ann: Owner, server: DoorServer
 ) -> None:
@@ -233,7 +255,9 @@ async def test_claims_are_for_those_who_share_a_room_and_have_a_device(
     assert name(await claim(ben.client, "r", place, number=number)) == "claim_differs"
 
 
-async def test_a_flood_of_claims_is_held_up_and_others_are_not(ben: Owner, ann: Owner) -> None:
+async def test_a_flood_of_claims_is_held_up_and_others_are_not(
+    ben: Owner, ann: Owner, server: DoorServer
+) -> None:
     await ben.enrol(1, 2, 3, 4, 5, 6)
     replies = [
         await ann.client.request("keys.claim", claim=new_mid(), room="r", devices=[["ben", "ben-1"]])
@@ -244,6 +268,20 @@ async def test_a_flood_of_claims_is_held_up_and_others_are_not(ben: Owner, ann: 
     assert replies[-1]["retry_after_ms"] > 0
     own = await ben.client.request("keys.claim", claim=new_mid(), room="r", devices=[["ann", "ann-1"]])
     assert name(own) == "ok"
+    assert server.noted == [("request.keys.claim", "rate_limited")]
+    assert server.hub.stats().refused == {"rate_limited": 1}
+    found = counted(server)
+    assert [found[f'rapport_prekeys_claimed_total{{kind="{kind}"}}'] for kind in KINDS] == [6, 3, 0]
+    assert found["rapport_prekeys_low_total"] == 9, "told so each time"
+
+
+async def test_what_is_not_there_is_counted_and_once(ben: Owner, ann: Owner, server: DoorServer) -> None:
+    await ben.enrol()
+    claim = {"claim": new_mid(), "room": "r", "devices": [["ann", "ann-1"], ["ann", "ann-9"]]}
+    for _ in range(2):
+        assert name(await ben.client.request("keys.claim", **claim)) == "ok"
+    found = counted(server)
+    assert [found[f'rapport_prekeys_claimed_total{{kind="{kind}"}}'] for kind in KINDS] == [0, 1, 1]
 
 
 # --- Epochs and messages
@@ -355,6 +393,23 @@ async def test_messages_that_are_not_what_they_say(ben: Owner, ann: Owner) -> No
     again = await ann.client.message("r", good, mid, lists=lists)
     assert again["result"]["duplicate"] is True
     assert await send(sealed()[:-64] + bytes(64)) == "mid_differs"
+
+
+async def test_envelopes_that_are_too_large(ben: Owner, ann: Owner, server: DoorServer) -> None:
+    await ben.enrol()
+    lists = {"ann": 1, "ben": 1}
+    assert name(await ann.client.message("r", bytes(96 * 1024 + 1), lists=lists)) == "too_large"
+    many = {f"account-{number}": 1 for number in range(4_097)}
+    assert name(await ann.client.message("r", b"x", lists=many)) == "invalid_field"
+    whole: dict[str, Any] = {"header": b"x", "signature": bytes(64), "slots": []}
+    slot = ["ben", "ben-1", 1, bytes(1_120), bytes(100)]
+    for other in ({"header": bytes(MAX_HEADER_BYTES + 1)}, {"signature": bytes(65)}, {"slots": [slot]}):
+        reply = await ann.client.request("keys.send", room="r", mid=new_mid(), **whole | other)
+        assert name(reply) == "invalid_field", other
+    head = (await server.store.heads(["r"]))["r"].head
+    epoch = Epoch(ann, ben)
+    assert name(await epoch.send()) == "ok", "the connection goes on"
+    assert (await server.store.heads(["r"]))["r"].head == head + 1
 
 
 # --- The vault
