@@ -207,11 +207,22 @@ class Bus(Protocol):
     async def stop(self) -> None:
         """Deliver what was published, then nothing more. Stopping twice is harmless."""
 
-    def attach(self, account: str) -> None:
-        """This node holds one more connection of the account. The first anywhere gives a `PresenceNotice`."""
+    def attach(self, account: str, device: str) -> None:
+        """This node holds one connection more of that device. The account's first anywhere gives a
+        `PresenceNotice`.
+        """
 
-    def detach(self, account: str) -> None:
-        """This node holds one connection of the account less. The last anywhere gives a `PresenceNotice`."""
+    def detach(self, account: str, device: str) -> None:
+        """This node holds one connection of that device less. The account's last anywhere gives a
+        `PresenceNotice`.
+        """
+
+    def gone(self, node: str) -> None:
+        """Another node has died: whoever was connected only there gives a `PresenceNotice` here. Never fails.
+
+        Nodes that stop say so themselves. Without this a dead node's accounts seem to be connected to it for
+        half a minute, and nobody is told.
+        """
 
     async def settle(self) -> None:
         """Return once the other nodes reach the accounts attached so far, and no longer those detached.
@@ -222,6 +233,9 @@ class Bus(Protocol):
 
     async def online(self, accounts: Collection[str]) -> frozenset[str]:
         """Those of the accounts that have a connection on any node, as far as other nodes can be asked."""
+
+    async def devices(self, account: str) -> frozenset[str]:
+        """The devices of the account that have a connection on any node, as far as those can be asked."""
 
     def publish(self, accounts: Collection[str], notice: Notice) -> None:
         """Send a notice to the nodes of those accounts. Never blocks, never fails.

@@ -8,11 +8,11 @@ who make and answer them, who number what may be overtaken by time.
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable
-from typing import Final, assert_never
+from typing import Final, Protocol, assert_never
 
 import structlog
 
-from relay.bus import AskNotice, Bus, ReplyNotice
+from relay.bus import Addressed, AskNotice, ReplyNotice
 from relay.bus.replies import Replies, Standing
 
 MAX_BODY_BYTES = 1 << 20
@@ -30,6 +30,15 @@ Handler = Callable[[str, bytes], Awaitable[bytes]]
 _log = structlog.get_logger("rapport.bus")
 
 
+class Line(Protocol):
+    """What calls need of a `relay.bus.Bus`."""
+
+    @property
+    def node(self) -> str: ...
+
+    def send(self, node: str, notice: Addressed) -> None: ...
+
+
 class NoReply(Exception):
     """No reply came. The request may have been carried out, or may still be."""
 
@@ -37,7 +46,7 @@ class NoReply(Exception):
 class Calls:
     """What this node asks others and they ask it. Hand :meth:`take` what the bus brings of that."""
 
-    def __init__(self, bus: Bus, *, repeat_seconds: float = 0.5, replies: Replies | None = None) -> None:
+    def __init__(self, bus: Line, *, repeat_seconds: float = 0.5, replies: Replies | None = None) -> None:
         self._bus: Final = bus
         self._repeat_seconds: Final = repeat_seconds
         self._replies: Final = replies or Replies()

@@ -26,19 +26,25 @@ class LocalBus:
     async def stop(self) -> None:
         self._loopback.stop()
 
-    def attach(self, account: str) -> None:
-        if self._presence.attach(account):
+    def attach(self, account: str, device: str) -> None:
+        if self._presence.attach(account, device):
             self._loopback.put(Delivery((account,), PresenceNotice(account, online=True)))
 
-    def detach(self, account: str) -> None:
-        if self._presence.detach(account):
+    def detach(self, account: str, device: str) -> None:
+        if self._presence.detach(account, device):
             self._loopback.put(Delivery((account,), PresenceNotice(account, online=False)))
+
+    def gone(self, node: str) -> None:
+        return
 
     async def settle(self) -> None:
         return
 
     async def online(self, accounts: Collection[str]) -> frozenset[str]:
         return frozenset(account for account in accounts if account in self._presence)
+
+    async def devices(self, account: str) -> frozenset[str]:
+        return frozenset(self._presence.devices(account))
 
     def publish(self, accounts: Collection[str], notice: Notice) -> None:
         presence = self._presence

@@ -114,21 +114,22 @@ class RedisBus:
         await asyncio.wait([self._sending])  # no longer than Redis may take to answer
         try:
             async with asyncio.timeout(self._timing.answer):
-                await self._directory.withdraw(self._presence.accounts())
-                await self._directory.unregister()
+                await self._directory.tell(dict.fromkeys(self._presence.accounts(), ()))
+                await self._directory.unregister(self._node)
         except UNREACHABLE as error:
             _log.warning("bus_not_left", error=type(error).__name__)
         finally:
             self._deliver = self._missed = None
             await self._server.close()
 
-    def attach(self, account: str) -> None:
-        if self._presence.attach(account):
-            self._announcer.note(account)
+    def attach(self, account: str, device: str) -> None:
+        self._announcer.note(account, turned=self._presence.attach(account, device))
 
-    def detach(self, account: str) -> None:
-        if self._presence.detach(account):
-            self._announcer.note(account)
+    def detach(self, account: str, device: str) -> None:
+        self._announcer.note(account, turned=self._presence.detach(account, device))
+
+    def gone(self, node: str) -> None:
+        self._announcer.gone(node)
 
     async def settle(self) -> None:
         await self._announcer.settle()
@@ -141,6 +142,13 @@ class RedisBus:
         except UNREACHABLE:
             return here
         return here | {account for account in others if nodes[account] - {self._node}}
+
+    async def devices(self, account: str) -> frozenset[str]:
+        here = frozenset(self._presence.devices(account))
+        try:
+            return here | await self._directory.devices(account)
+        except UNREACHABLE:
+            return here
 
     def publish(self, accounts: Collection[str], notice: Notice) -> None:
         if self._deliver is None or self._stopping or not accounts:

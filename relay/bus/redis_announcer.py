@@ -3,9 +3,9 @@ before they expire, or at once when Redis has lost them.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
-from relay.bus.redis_directory import FIRST, NEW, RedisDirectory
+from relay.bus.redis_directory import RedisDirectory
 from relay.bus.redis_server import UNREACHABLE
 from relay.bus.timing import Timing
 from relay.presence import Presence
@@ -31,7 +31,8 @@ class Announcer:
         self._timing = timing
         self._changed = changed
         self._missed = missed
-        self._due: dict[str, None] = {}  # accounts that came or went; at most the accounts there are
+        self._due: dict[str, bool] = {}  # accounts to tell of, and whether they came or went as a whole
+        self._dead: set[str] = set()  # nodes whose accounts are to be told of
         self._begun = self._done = 0  # rounds of announcements
         self._ended = asyncio.Condition()
         self._wake = asyncio.Event()
@@ -40,9 +41,14 @@ class Announcer:
         self._in_doubt = False
         self._refresh_at = 0.0
 
-    def note(self, account: str) -> None:
-        """The account's first connection here came, or its last one went."""
-        self._due[account] = None
+    def note(self, account: str, *, turned: bool) -> None:
+        """A connection of the account came or went here; `turned` for its first and its last."""
+        self._due[account] = turned or self._due.get(account, False)
+        self._wake.set()
+
+    def gone(self, node: str) -> None:
+        """Another node has died: tell of its accounts, as soon as the directory can be reached."""
+        self._dead.add(node)
         self._wake.set()
 
     def repeat(self) -> None:
@@ -84,14 +90,14 @@ class Announcer:
     async def _beat(self) -> None:
         self._wake.clear()
         self._begun += 1
-        due, self._due = list(self._due), {}
+        due, self._due = self._due, {}
         try:
-            await self._announce([account for account in due if account in self._presence])
-            await self._withdraw([account for account in due if account not in self._presence])
+            await self._tell(list(due))
         except UNREACHABLE:
             # As far as this node can tell; the others learn of it when the directory can be reached.
-            for account in due:
-                self._changed(account, account in self._presence)
+            for account, turned in due.items():
+                if turned:
+                    self._changed(account, account in self._presence)
             raise
         known = await self._directory.register()
         now = asyncio.get_running_loop().time()
@@ -99,18 +105,23 @@ class Announcer:
             self._all_due = self._in_doubt = True
         if self._all_due or now >= self._refresh_at:
             await self._refresh(now)
+        for node in list(self._dead):
+            await self._bury(node)
+            self._dead.discard(node)
 
-    async def _announce(self, accounts: list[str]) -> None:
-        if accounts:
-            for account, answer in (await self._directory.announce(accounts)).items():
-                if answer == FIRST:
-                    self._changed(account, True)
+    async def _tell(self, accounts: Sequence[str]) -> None:
+        for some in _portions(accounts):
+            devices = {account: tuple(self._presence.devices(account)) for account in some}
+            for account, known in (await self._directory.tell(devices)).items():
+                if not known.elsewhere and not (devices[account] and known.here):
+                    self._changed(account, bool(devices[account]))
 
-    async def _withdraw(self, accounts: list[str]) -> None:
-        if accounts:
-            for account, gone in (await self._directory.withdraw(accounts)).items():
-                if gone:
+    async def _bury(self, node: str) -> None:
+        while accounts := await self._directory.held(node, ACCOUNTS_AT_ONCE):
+            for account, known in (await self._directory.bury(node, accounts)).items():
+                if not known.elsewhere:
                     self._changed(account, False)
+        await self._directory.unregister(node)
 
     async def _refresh(self, now: float) -> None:
         """Announce everybody; those that are noted meanwhile are announced or withdrawn after it."""
@@ -119,9 +130,10 @@ class Announcer:
         accounts = [account for account in self._presence.accounts() if account not in self._due]
         lost = False
         try:
-            for start in range(0, len(accounts), ACCOUNTS_AT_ONCE):
-                answers = await self._directory.announce(accounts[start : start + ACCOUNTS_AT_ONCE])
-                lost = lost or any(answer >= NEW for answer in answers.values())
+            for some in _portions(accounts):
+                devices = {one: tuple(self._presence.devices(one)) for one in some if one in self._presence}
+                answers = await self._directory.tell(devices)
+                lost = lost or not all(known.here for known in answers.values())
         except UNREACHABLE:
             self._all_due, self._in_doubt = True, True
             raise
@@ -131,3 +143,8 @@ class Announcer:
             self._wake.set()
         elif accounts and (in_doubt or lost):
             self._missed()
+
+
+def _portions(accounts: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(accounts), ACCOUNTS_AT_ONCE):
+        yield accounts[start : start + ACCOUNTS_AT_ONCE]

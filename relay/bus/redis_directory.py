@@ -1,44 +1,66 @@
-"""The directory in Redis: which nodes there are, and which of them hold connections of an account.
+"""The directory in Redis: which nodes there are, and which devices of an account are connected to which.
 
-A sorted set for each account has its nodes, with the time until which each counts. Time is Redis' own, so
-that the clocks of the nodes need not agree. Everything in it is said again regularly; it may be lost.
+A sorted set for each account has its devices and their nodes, with the time until which each counts. Time is
+Redis' own, so that the clocks of the nodes need not agree. Everything in it is said again regularly; it may
+be lost. A set for each node has the accounts that may be there, so that they are found when it has died.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import NamedTuple
 
 from relay.bus.redis_server import Command, RedisServer
 
-# What was known before: 0 this node, 1 not this one but others, 2 none.
-_ANNOUNCE = """
+# For each key: the node has these devices there and no others. Answers 1 if it had any, 2 if others do, or 3.
+_SET = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
-local others = redis.call('ZCARD', KEYS[1])
-local added = redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
-if added == 0 then return 0 end
-if others > 0 then return 1 end
-return 2
+local mine, expiry, at = ARGV[1] .. '/', tonumber(ARGV[2]), 3
+local answers = {}
+for number, key in ipairs(KEYS) do
+    redis.call('ZREMRANGEBYSCORE', key, '-inf', now)
+    local had, others = 0, 0
+    for _, member in ipairs(redis.call('ZRANGE', key, 0, -1)) do
+        if string.sub(member, 1, #mine) == mine then
+            had = 1
+            redis.call('ZREM', key, member)
+        else
+            others = 2
+        end
+    end
+    local last = at + ARGV[at]
+    if last > at then
+        for place = at + 1, last do redis.call('ZADD', key, now + expiry, mine .. ARGV[place]) end
+        redis.call('PEXPIRE', key, expiry)
+    end
+    at = last + 1
+    answers[number] = had + others
+end
+return answers
 """
 
-# Whether nobody is left.
-_WITHDRAW = """
-local time = redis.call('TIME')
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', time[1] * 1000 + math.floor(time[2] / 1000))
-redis.call('ZREM', KEYS[1], ARGV[1])
-if redis.call('ZCARD', KEYS[1]) == 0 then return 1 end
-return 0
-"""
-
-# Those that count now.
-_NODES = """
+# For each key: the nodes and devices that count now.
+_GET = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-return redis.call('ZRANGE', KEYS[1], '(' .. now, '+inf', 'BYSCORE')
+local answers = {}
+for number, key in ipairs(KEYS) do
+    answers[number] = redis.call('ZRANGE', key, '(' .. now, '+inf', 'BYSCORE')
+end
+return answers
 """
 
-KNOWN, NEW, FIRST = 0, 1, 2
-"""What `announce` answers: it was there; others were; nobody was."""
+KEYS_AT_ONCE = 128
+"""In one command; Redis does nothing else meanwhile."""
+
+
+class Known(NamedTuple):
+    """What the directory knew of an account when a node told of it."""
+
+    here: bool
+    """Whether the node had told that the account is connected there."""
+    elsewhere: bool
+    """Whether the account is connected to other nodes."""
 
 
 class RedisDirectory:
@@ -56,32 +78,64 @@ class RedisDirectory:
 
     async def register(self) -> bool:
         """Say that this node is there; whether it was known to be."""
-        (answer,) = await self._server.run([self._announcing(self._nodes)])
-        return bool(answer == KNOWN)
+        (answer,) = await self._server.run([self._setting(self._node, {self._nodes: ("",)})])
+        return _known(answer[0]).here
 
-    async def unregister(self) -> None:
-        """Say that this node is gone."""
-        await self._server.run([self._withdrawing(self._nodes)])
+    async def unregister(self, node: str) -> None:
+        """Say that a node is gone."""
+        await self._server.run([self._setting(node, {self._nodes: ()}), ("DEL", self._held(node))])
 
     async def registered(self) -> frozenset[str]:
         """All nodes that are there."""
-        (nodes,) = await self._server.run([self._asking(self._nodes)])
-        return _names(nodes)
+        (answer,) = await self._server.run([self._getting([self._nodes])])
+        return _part(answer[0], 0)
 
-    async def announce(self, accounts: Sequence[str]) -> Mapping[str, int]:
-        """Say that this node holds connections of the accounts; what was known of each before."""
-        answers = await self._server.run([self._announcing(self._key(account)) for account in accounts])
-        return dict(zip(accounts, answers, strict=True))
+    async def tell(self, devices: Mapping[str, Collection[str]]) -> Mapping[str, Known]:
+        """Say which devices of the accounts are connected to this node, if any; what was known of each."""
+        there = [account for account, connected in devices.items() if connected]
+        if there:
+            held = self._held(self._node)
+            await self._server.run([("SADD", held, *there), ("PEXPIRE", held, self._expiry_ms)])
+        known = await self._set(self._node, devices)
+        await self._let_go(self._node, [account for account, connected in devices.items() if not connected])
+        return known
 
-    async def withdraw(self, accounts: Sequence[str]) -> Mapping[str, bool]:
-        """Say that this node holds none any more; whether that is true of all nodes now."""
-        answers = await self._server.run([self._withdrawing(self._key(account)) for account in accounts])
-        return {account: answer == 1 for account, answer in zip(accounts, answers, strict=True)}
+    async def held(self, node: str, limit: int) -> Sequence[str]:
+        """So many of the accounts that a node may have told of; none if there are none any more."""
+        (answer,) = await self._server.run([("SRANDMEMBER", self._held(node), limit)])
+        return [account.decode() for account in answer]
+
+    async def bury(self, node: str, accounts: Collection[str]) -> Mapping[str, Known]:
+        """Say for a node that died that none of the accounts is connected there any more."""
+        known = await self._set(node, dict.fromkeys(accounts, ()))
+        await self._let_go(node, accounts)
+        return known
 
     async def nodes(self, accounts: Collection[str]) -> Mapping[str, frozenset[str]]:
-        """The nodes that hold connections of each of the accounts, this one too."""
-        answers = await self._server.run([self._asking(self._key(account)) for account in accounts])
-        return {account: _names(names) for account, names in zip(accounts, answers, strict=True)}
+        """The nodes that each of the accounts is connected to, this one too."""
+        found: dict[str, frozenset[str]] = {}
+        commands = [self._getting([self._key(one) for one in some]) for some in self._some(accounts)]
+        answers = [one for answer in await self._server.run(commands) for one in answer]
+        for account, members in zip(accounts, answers, strict=True):
+            found[account] = _part(members, 0)
+        return found
+
+    async def devices(self, account: str) -> frozenset[str]:
+        """The devices of an account that are connected to any node."""
+        (answer,) = await self._server.run([self._getting([self._key(account)])])
+        return _part(answer[0], 2)
+
+    async def _set(self, node: str, devices: Mapping[str, Collection[str]]) -> Mapping[str, Known]:
+        commands = [
+            self._setting(node, {self._key(account): devices[account] for account in some})
+            for some in self._some(devices)
+        ]
+        answers = [one for answer in await self._server.run(commands) for one in answer]
+        return {account: _known(answer) for account, answer in zip(devices, answers, strict=True)}
+
+    async def _let_go(self, node: str, accounts: Collection[str]) -> None:
+        if accounts:
+            await self._server.run([("SREM", self._held(node), *accounts)])
 
     @property
     def _nodes(self) -> str:
@@ -90,16 +144,30 @@ class RedisDirectory:
     def _key(self, account: str) -> str:
         return f"{self._prefix}:account:{account}"
 
-    def _announcing(self, key: str) -> Command:
-        return ("EVAL", _ANNOUNCE, 1, key, self._node, self._expiry_ms)
+    def _held(self, node: str) -> str:
+        return f"{self._prefix}:held:{node}"
 
-    def _withdrawing(self, key: str) -> Command:
-        return ("EVAL", _WITHDRAW, 1, key, self._node)
+    def _some(self, accounts: Collection[str]) -> Iterator[list[str]]:
+        """As many accounts at a time as one command can be about."""
+        rest = iter(accounts)
+        while some := list(islice(rest, KEYS_AT_ONCE if self._server.one_command_many_keys else 1)):
+            yield some
+
+    def _setting(self, node: str, devices: Mapping[str, Collection[str]]) -> Command:
+        arguments: list[str | int] = [node, self._expiry_ms]
+        for connected in devices.values():
+            arguments += [len(connected), *connected]
+        return ("EVAL", _SET, len(devices), *devices, *arguments)
 
     @staticmethod
-    def _asking(key: str) -> Command:
-        return ("EVAL", _NODES, 1, key)
+    def _getting(keys: Sequence[str]) -> Command:
+        return ("EVAL", _GET, len(keys), *keys)
 
 
-def _names(nodes: Iterable[bytes]) -> frozenset[str]:
-    return frozenset(node.decode(errors="replace") for node in nodes)
+def _known(answer: int) -> Known:
+    return Known(bool(answer & 1), bool(answer & 2))
+
+
+def _part(members: Sequence[bytes], index: int) -> frozenset[str]:
+    """Of nodes and devices, the nodes (0) or the devices (2)."""
+    return frozenset([member.partition(b"/")[index].decode(errors="replace") for member in members])

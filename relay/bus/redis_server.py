@@ -73,7 +73,7 @@ class RedisServer:
             await asked.aclose()
 
     async def run(self, commands: Sequence[Command]) -> list[Any]:
-        """Carry out commands about one key each, in no particular order; their answers in the order given.
+        """Carry out commands in no particular order; their answers in the order given.
 
         Raises one of `UNREACHABLE` if any failed; then it is not known which were carried out.
         """
@@ -98,6 +98,11 @@ class RedisServer:
             for one in commands:
                 pipeline.execute_command(*one)
             return list(await pipeline.execute())
+
+    @property
+    def one_command_many_keys(self) -> bool:
+        """Whether a command may be about several keys: those of a cluster are on different servers."""
+        return self._kind != "cluster"
 
     def publishing(self, channel: str, data: bytes) -> Command:
         """The command that publishes on a channel."""

@@ -177,7 +177,7 @@ class Hub:
         """A connection has said whose it is: it hears of its account from here on.
 
         Older connections of the same device are replaced. Returns the bucket that the account's connections
-        share. ``rate_limited`` when the account has as many connections as it may.
+        share. ``rate_limited`` when the account has as many connections here as it may have at all.
         """
         known = self._accounts.get(account)
         if known is None:
@@ -188,14 +188,19 @@ class Hub:
         if devices >= self._limits.connections_per_account:
             raise ProtocolError(errors.RATE_LIMITED, "too many connections of this account")
         known.links[link.connection] = link
-        self._bus.attach(account)
         assert link.device is not None
+        self._bus.attach(account, link.device)
         self._bus.publish([account], ConnectedNotice(account, link.device, link.connection))
         return known.bucket
 
-    async def settle(self) -> None:
-        """Wait until what is published on any node reaches the accounts attached so far."""
+    async def settle(self, account: str) -> None:
+        """Wait until what is published on any node reaches an account that was attached.
+
+        ``rate_limited`` when it has too many connections on all nodes together.
+        """
         await self._bus.settle()
+        if len(await self._bus.devices(account)) > self._limits.connections_per_account:
+            raise ProtocolError(errors.RATE_LIMITED, "too many connections of this account")
 
     def detach(self, link: Link, account: str) -> None:
         """The opposite of :meth:`attach`."""
@@ -203,7 +208,8 @@ class Hub:
         del known.links[link.connection]
         if not known.links:
             del self._accounts[account]
-        self._bus.detach(account)
+        assert link.device is not None
+        self._bus.detach(account, link.device)
 
     def count_closed(self, code: CloseCode) -> None:
         """A connection is closed by this side."""

@@ -343,7 +343,7 @@ class Link:
             shared.acks,
             shared.limits,
         )
-        await shared.hub.settle()
+        await shared.hub.settle(caller.account)
         # Asked now that a revocation would be heard of: between the two there is no gap to slip through.
         await shared.access.check_not_revoked(caller.account, hello.device)
         unwritten = shared.acks.latest(caller.account, hello.device)

@@ -152,7 +152,7 @@ ALL: tuple[Notice, ...] = (
 
 
 async def test_every_notice_arrives_as_it_was(cluster: Cluster, node: Node) -> None:
-    node.bus.attach("ben")
+    node.bus.attach("ben", "d")
     await node.bus.settle()
     for notice in ALL:
         cluster.publisher().publish(["ben"], notice)
@@ -171,7 +171,7 @@ ADDRESSED: tuple[Addressed, ...] = (
 async def test_what_is_sent_to_a_node_reaches_it_in_order_with_what_is_published(
     cluster: Cluster, node: Node
 ) -> None:
-    node.bus.attach("ben")
+    node.bus.attach("ben", "d")
     await node.bus.settle()
     cluster.publisher().publish(["ben"], event(1))
     for notice in ADDRESSED:
@@ -203,8 +203,8 @@ async def test_what_is_sent_to_a_node_is_bounded_like_events(cluster: Cluster, n
 
 
 async def test_only_accounts_that_are_here_are_delivered_to(cluster: Cluster, node: Node) -> None:
-    node.bus.attach("ben")
-    node.bus.attach("cid")
+    node.bus.attach("ben", "d")
+    node.bus.attach("cid", "d")
     await node.bus.settle()
     cluster.publisher().publish(["ann"], event(1))
     cluster.publisher().publish(["ann", "ben", "cid"], event(2))
@@ -218,7 +218,7 @@ async def test_only_accounts_that_are_here_are_delivered_to(cluster: Cluster, no
 
 
 async def test_order_is_kept_and_one_turn_is_one_call(cluster: Cluster, node: Node) -> None:
-    node.bus.attach("ben")
+    node.bus.attach("ben", "d")
     await node.bus.settle()
     cluster.publisher().publish(["ben"], event(1))
     await node.until(1)
@@ -231,15 +231,44 @@ async def test_order_is_kept_and_one_turn_is_one_call(cluster: Cluster, node: No
     assert node.notices == [event(offset) for offset in range(1, 50)]
 
 
+async def test_devices_of_an_account_are_known_everywhere_while_they_are_connected(
+    cluster: Cluster, node: Node
+) -> None:
+    for account, device in (("ben", "phone"), ("ben", "phone"), ("ben", "tablet/2"), ("cid", "x")):
+        node.bus.attach(account, device)
+    await node.bus.settle()
+    asked = cluster.publisher()
+    assert await asked.devices("ben") == {"phone", "tablet/2"}
+    node.bus.detach("ben", "phone")
+    node.bus.detach("ben", "tablet/2")
+    await node.bus.settle()
+    assert await asked.devices("ben") == {"phone"}
+    assert await asked.devices("nobody") == frozenset()
+    assert await asked.online(["ben", "cid", "nobody"]) == {"ben", "cid"}
+    node.bus.detach("ben", "phone")
+    await node.bus.settle()
+    assert await asked.devices("ben") == frozenset()
+    assert await asked.online(["ben"]) == frozenset()
+
+
+async def test_the_death_of_a_node_that_is_not_known_changes_nothing(cluster: Cluster, node: Node) -> None:
+    node.bus.attach("ben", "d")
+    await node.bus.settle()
+    cluster.publisher().gone("0" * 16)
+    node.bus.attach("cid", "d")
+    await node.bus.settle()
+    assert await cluster.publisher().online(["ben"]) == {"ben"}
+
+
 async def test_connections_of_an_account_are_counted(cluster: Cluster, node: Node) -> None:
-    node.bus.attach("ben")
-    node.bus.attach("ben")
-    node.bus.detach("ben")
+    node.bus.attach("ben", "d")
+    node.bus.attach("ben", "d")
+    node.bus.detach("ben", "d")
     await node.bus.settle()
     cluster.publisher().publish(["ben"], event(1))
     await node.until(1)
-    node.bus.detach("ben")
-    node.bus.attach("cid")
+    node.bus.detach("ben", "d")
+    node.bus.attach("cid", "d")
     await node.bus.settle()
     cluster.publisher().publish(["ben"], event(2))
     cluster.publisher().publish(["cid"], event(3))
@@ -248,15 +277,15 @@ async def test_connections_of_an_account_are_counted(cluster: Cluster, node: Nod
 
 
 async def test_presence_is_reported_where_it_changes(cluster: Cluster, node: Node) -> None:
-    node.bus.attach("ben")
-    node.bus.attach("ben")
-    node.bus.detach("ben")
+    node.bus.attach("ben", "d")
+    node.bus.attach("ben", "d")
+    node.bus.detach("ben", "d")
     await node.bus.settle()
     assert await cluster.publisher().online(["ann", "ben"]) == {"ben"}
-    node.bus.detach("ben")
+    node.bus.detach("ben", "d")
     await node.bus.settle()
     assert await cluster.publisher().online(["ann", "ben"]) == frozenset()
-    node.bus.attach("cid")
+    node.bus.attach("cid", "d")
     await node.bus.settle()
     cluster.publisher().publish(["cid"], event(1))
     await node.until(1)
@@ -271,7 +300,7 @@ async def test_presence_is_reported_where_it_changes(cluster: Cluster, node: Nod
 async def test_past_the_limit_only_what_the_store_or_time_makes_good_is_dropped(
     cluster: Cluster, node: Node
 ) -> None:
-    node.bus.attach("ben")
+    node.bus.attach("ben", "d")
     await node.bus.settle()
     for offset in range(1, 201):
         cluster.publisher().publish(["ben"], event(offset))
@@ -285,7 +314,7 @@ async def test_past_the_limit_only_what_the_store_or_time_makes_good_is_dropped(
 
 
 async def test_large_notices_count_by_their_size(cluster: Cluster, node: Node) -> None:
-    node.bus.attach("ben")
+    node.bus.attach("ben", "d")
     await node.bus.settle()
     for offset in range(1, 6):
         cluster.publisher().publish(["ben"], event(offset, size=3_000))
@@ -296,7 +325,7 @@ async def test_large_notices_count_by_their_size(cluster: Cluster, node: Node) -
 
 
 async def test_stopping_delivers_what_was_published_and_then_nothing(cluster: Cluster, node: Node) -> None:
-    node.bus.attach("ben")
+    node.bus.attach("ben", "d")
     await node.bus.settle()
     node.bus.publish(["ben"], event(1))
     await node.bus.stop()
@@ -308,7 +337,7 @@ async def test_stopping_delivers_what_was_published_and_then_nothing(cluster: Cl
 
 
 async def test_nothing_is_missed_as_long_as_nothing_fails(cluster: Cluster, node: Node) -> None:
-    node.bus.attach("ben")
+    node.bus.attach("ben", "d")
     await node.bus.settle()
     for offset in range(1, 50):
         cluster.publisher().publish(["ben"], event(offset))

@@ -59,7 +59,7 @@ async def nodes(
             await node.bus.start(node.deliver, node.miss)
             stack.push_async_callback(node.bus.stop)
             await until(lambda node=node: node.ready)  # type: ignore[misc]
-            node.bus.attach(account)
+            node.bus.attach(account, "d")
             await node.bus.settle()
         yield ann, ben
 
@@ -100,7 +100,7 @@ async def test_a_killed_redis_that_comes_back_empty_is_filled_again(redis: Redis
 async def test_who_connects_while_redis_is_away_is_found_when_it_is_back(redis: RedisProcess) -> None:
     async with nodes(redis) as (ann, ben):
         await redis.kill()
-        ben.bus.attach("cid")
+        ben.bus.attach("cid", "d")
         await ben.bus.settle()  # returns nevertheless
         await redis.start()
         await until(lambda: ben.missed > 0)
@@ -206,7 +206,7 @@ async def test_a_stopped_redis_makes_nodes_unready_and_holds_nobody_up(redis: Re
             ann.say("ann", 2)
             await until(lambda: ann.heard(2))
             await until(lambda: not ann.ready and not ben.ready)
-            ben.bus.attach("cid")
+            ben.bus.attach("cid", "d")
             await ben.bus.settle()
         finally:
             redis.resume()
@@ -274,7 +274,7 @@ async def test_presence_is_that_of_all_nodes_together(redis: RedisProcess) -> No
     await first.bus.start(first.deliver, first.miss)
     await second.bus.start(second.deliver, second.miss)
     for step in (first.bus.attach, second.bus.attach, first.bus.detach, second.bus.detach):
-        step("ann")
+        step("ann", "d")
         await first.bus.settle()
         await second.bus.settle()
     await first.bus.stop()
@@ -283,6 +283,53 @@ async def test_presence_is_that_of_all_nodes_together(redis: RedisProcess) -> No
         ("first", PresenceNotice("ann", online=True)),
         ("second", PresenceNotice("ann", online=False)),
     ]
+
+
+async def test_of_a_node_that_died_everybody_is_told_at_once_and_once(redis: RedisProcess) -> None:
+    told: list[PresenceNotice] = []
+    async with nodes(redis) as (ann, _):
+        dead = Node(redis)
+        await dead.bus.start(dead.deliver, dead.miss)
+        await until(lambda: dead.ready)
+        accounts = [f"account {number}" for number in range(600)]
+        for account in (*accounts, "ben"):
+            dead.bus.attach(account, "d")
+        await dead.bus.settle()
+        assert await ann.bus.devices("account 7") == {"d"}
+        for task in (*dead.bus._tasks, dead.bus._sending):
+            assert task is not None
+            task.cancel()  # as SIGKILL does: nothing is withdrawn
+        deliver = ann.deliver
+
+        def also(deliveries: Sequence[Delivery]) -> None:
+            told.extend(each.notice for each in deliveries if isinstance(each.notice, PresenceNotice))
+            deliver(deliveries)
+
+        ann.bus._loopback.stop()
+        ann.bus._loopback.start(also)
+        ann.bus.gone(dead.bus.node)
+        ann.bus.gone(dead.bus.node)
+        await until(lambda: len(told) >= len(accounts))
+        assert sorted(told, key=lambda each: each.account) == [
+            PresenceNotice(account, online=False) for account in sorted(accounts)
+        ]
+        assert await ann.bus.online([*accounts, "ben"]) == {"ben"}
+        await until(lambda: not ann.bus._announcer._dead)
+        assert await redis.ask("EXISTS", f"rapport:held:{dead.bus.node}") == 0
+        await dead.bus._server.close()
+
+
+async def test_who_was_on_a_dead_node_is_looked_for_until_redis_answers(redis: RedisProcess) -> None:
+    async with nodes(redis) as (ann, ben):
+        await redis.ask("SET", "rapport:held:dead", "not what is expected there")
+        await redis.ask("ZADD", "rapport:account:cid", "9e12", "dead/d")
+        assert await ben.bus.online(["cid"]) == {"cid"}
+        ann.bus.gone("dead")
+        await until(lambda: ann.bus._announcer._failing)
+        await redis.ask("DEL", "rapport:held:dead")
+        await redis.ask("SADD", "rapport:held:dead", "cid")
+        await until(lambda: not ann.bus._announcer._dead)
+        assert await ben.bus.online(["cid"]) == frozenset()
 
 
 async def test_a_node_that_stops_is_not_found_any_more(redis: RedisProcess) -> None:
@@ -298,7 +345,7 @@ async def test_a_bus_can_be_stopped_at_any_moment(redis: RedisProcess) -> None:
     for turns in range(60):
         node = Node(redis, restless)
         await node.bus.start(node.deliver, node.miss)
-        node.bus.attach("ann")
+        node.bus.attach("ann", "d")
         for _ in range(turns):
             await asyncio.sleep(0)
         async with asyncio.timeout(60):

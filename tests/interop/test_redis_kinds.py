@@ -50,7 +50,7 @@ async def talking(*nodes: Node) -> AsyncIterator[None]:
         for node in nodes:
             await node.bus.start(node.deliver, node.miss)
             stack.push_async_callback(node.bus.stop)
-            node.bus.attach(node.account)
+            node.bus.attach(node.account, "d")
             await node.bus.settle()
         for speaker, listener in permutations(nodes, 2):
             await listener.hears(speaker)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from itertools import chain, repeat
 
 import pytest
 
-from relay.bus import Addressed, AskNotice, BusStatistics, Deliver, Notice, ReplyNotice
+from relay.bus import Addressed, AskNotice, ReplyNotice
 from relay.bus.calls import MAX_BODY_BYTES, MAX_PATIENCE_SECONDS, Calls, NoReply
 from relay.bus.replies import Replies
 
@@ -35,7 +35,7 @@ class Wires:
 
 
 class WiredBus:
-    """The part of a bus that calls need."""
+    """A bus, as far as calls need one."""
 
     def __init__(self, wires: Wires, node: str) -> None:
         self._wires = wires
@@ -43,31 +43,6 @@ class WiredBus:
 
     def send(self, node: str, notice: Addressed) -> None:
         self._wires.send(node, notice)
-
-    async def start(self, deliver: Deliver, missed: Callable[[], None]) -> None:
-        raise NotImplementedError
-
-    async def stop(self) -> None:
-        raise NotImplementedError
-
-    def attach(self, account: str) -> None:
-        raise NotImplementedError
-
-    def detach(self, account: str) -> None:
-        raise NotImplementedError
-
-    async def settle(self) -> None:
-        raise NotImplementedError
-
-    async def online(self, accounts: Collection[str]) -> frozenset[str]:
-        raise NotImplementedError
-
-    def publish(self, accounts: Collection[str], notice: Notice) -> None:
-        raise NotImplementedError
-
-    @property
-    def statistics(self) -> BusStatistics:
-        raise NotImplementedError
 
 
 class Clerk:

@@ -190,6 +190,19 @@ async def test_a_node_and_an_account_have_room_for_so_many(store: SqliteStore) -
     assert (stage.hub.stats().connections, stage.hub.stats().accounts) == (3, 1)
 
 
+async def test_an_account_has_room_for_so_many_devices_on_all_nodes_together(store: SqliteStore) -> None:
+    stage = Stage(store, connections_per_account=2)
+    stage.bus.attach("ann", "d2")  # on other nodes
+    stage.link("ann", "d1")
+    stage.link("ann", "d2")
+    await stage.hub.settle("ann")
+    stage.bus.attach("ann", "d3")
+    with pytest.raises(ProtocolError) as too_many:
+        await stage.hub.settle("ann")
+    assert too_many.value.kind is errors.RATE_LIMITED
+    await stage.hub.settle("ben")
+
+
 async def test_who_leaves_is_handed_nothing_more(stage: Stage) -> None:
     phone, tablet = stage.link("ann", "phone"), stage.link("ann", "tablet")
     stage.hub.detach(phone, "ann")

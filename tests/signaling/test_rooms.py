@@ -186,7 +186,7 @@ async def test_revocations_are_told(rooms: Rooms, bus: Heard) -> None:
 
 
 async def test_a_room_shows_who_is_online(rooms: Rooms, bus: Heard) -> None:
-    bus.attach("ben")
+    bus.attach("ben", "d")
     room = await rooms.get("ann", "r")
     assert [(member.account, member.online) for member in room.members] == [("ann", False), ("ben", True)]
     assert await rooms.others("ann", "r") == ["ben"]
