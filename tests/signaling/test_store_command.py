@@ -137,6 +137,7 @@ def test_what_arrives_otherwise_than_it_was_sent_is_not_kept(
     spoil(place, "CREATE TRIGGER spoil BEFORE INSERT ON events FOR EACH ROW EXECUTE FUNCTION spoil()")
     assert run("copy", place, "--from", f"sqlite:///{file}") == 2
     assert "what arrived of the table events is not what was sent" in capsys.readouterr().err
+    spoil(place, "DROP FUNCTION spoil CASCADE")  # other tests get the database, too
 
 
 def test_nothing_is_copied_into_a_store_that_is_not_empty_or_in_use(
