@@ -78,13 +78,17 @@ def sqlite_place(folder: Path) -> Iterator[SqlitePlace]:
 
 @contextmanager
 def postgres_place(_folder: Path) -> Iterator[PostgresPlace]:
-    """A new one, with the tables of this version."""
-    name = server().database(template=_template())
+    """An empty one, with the tables of this version."""
+    name = _free.pop() if _free else server().database(template=_template())
     try:
         yield PostgresPlace(name)
     finally:
-        server().drop(name)
+        server().empty(name)
+        _free.append(name)
 
+
+_free: list[str] = []
+"""Databases that are empty again."""
 
 PLACES = [sqlite_place, postgres_place]
 """Makes a place, which is gone afterwards. One for each implementation."""

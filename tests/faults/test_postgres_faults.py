@@ -1,0 +1,140 @@
+"""A PostgreSQL that is killed, and one that is replaced by its standby, under two stores that append."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import msgspec
+import pytest
+
+from relay.errors import StoreRestored
+from relay.postgres import PostgresStore, Target
+from relay.writes import SetRoomBody
+from tests.faults.stubborn_sender import Sender, check, furnish
+from tests.postgres_process import PostgresProcess
+
+PATIENCE = 60.0
+SENDERS = 16
+
+
+@contextmanager
+def running(primary: PostgresProcess | None = None) -> Iterator[PostgresProcess]:
+    """A server of one's own, to be killed."""
+    server = PostgresProcess(primary)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.close()
+
+
+def target(name: str, *servers: PostgresProcess) -> Target:
+    folders = ",".join(str(server.folder) for server in servers)
+    return Target(
+        f"postgresql://rapport@/{name}?host={folders}",
+        connect_seconds=PATIENCE,
+        statement_seconds=PATIENCE,
+        patience_seconds=PATIENCE,
+    )
+
+
+async def opened(at: Target) -> tuple[PostgresStore, PostgresStore]:
+    stores = PostgresStore(at), PostgresStore(at)
+    for store in stores:
+        await store.open()
+    return stores
+
+
+def acknowledged(senders: Sequence[Sender]) -> int:
+    return sum(len(sender.acknowledged) for sender in senders)
+
+
+async def more(senders: Sequence[Sender], count: int, tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Wait until so many more were acknowledged."""
+    until = acknowledged(senders) + count
+    while acknowledged(senders) < until:
+        assert not any(task.done() for task in tasks)
+        await asyncio.sleep(0.001)
+
+
+async def under_load(stores: Sequence[PostgresStore], fault: Callable[[], None]) -> list[Sender]:
+    """Have both stores written to before, during and after a fault."""
+    senders = [Sender(number) for number in range(SENDERS)]
+    tasks = [
+        asyncio.create_task(sender.run(stores[number % len(stores)])) for number, sender in enumerate(senders)
+    ]
+    await more(senders, 200, tasks)
+    await asyncio.to_thread(fault)
+    await more(senders, 200, tasks)
+    for sender in senders:
+        sender.end()
+    await asyncio.gather(*tasks)
+    return senders
+
+
+@pytest.mark.parametrize("patience", [0.0, PATIENCE])
+async def test_nothing_acknowledged_is_lost_when_postgresql_is_killed(patience: float) -> None:
+    with running() as server:
+        at = msgspec.structs.replace(target(server.database(), server), patience_seconds=patience)
+        stores = await opened(at)
+        epoch = stores[0].epoch
+        await furnish(stores[0])
+
+        def kill_and_start() -> None:
+            server.kill()
+            server.start()
+
+        senders = await under_load(stores, kill_and_start)
+        assert await check(stores[1], senders) >= 400
+        for store in stores:
+            await store.close()
+        again = PostgresStore(at)
+        await again.open()
+        assert again.epoch == epoch, "a crash is not a restore"
+        await again.close()
+
+
+async def test_a_synchronous_standby_takes_over_in_the_same_epoch() -> None:
+    with running() as primary:
+        name = primary.database()
+        with running(primary) as standby:
+            primary.sql("ALTER SYSTEM SET synchronous_standby_names = '*'")
+            primary.sql("SELECT pg_reload_conf()")
+            at = msgspec.structs.replace(target(name, primary, standby), synchronous_standby=True)
+            stores = await opened(at)
+            await furnish(stores[0])
+
+            def fail_over() -> None:
+                primary.kill()
+                assert standby.sql("SELECT pg_promote()") == "t"
+
+            senders = await under_load(stores, fail_over)
+            assert await check(stores[1], senders) >= 400
+            again = PostgresStore(at)
+            await again.open()
+            assert again.epoch == stores[0].epoch
+            for store in (*stores, again):
+                await store.close()
+
+
+async def test_another_standby_that_takes_over_begins_an_epoch() -> None:
+    with running() as primary:
+        name = primary.database()
+        with running(primary) as standby:
+            at = target(name, primary, standby)
+            store = PostgresStore(at)
+            await store.open()
+            await furnish(store)
+            primary.kill()
+            assert standby.sql("SELECT pg_promote()") == "t"
+            epoch = store.epoch
+            for _ in range(2):
+                with pytest.raises(StoreRestored):
+                    await store.commit(SetRoomBody("r0", b""))
+            await store.close()
+            again = PostgresStore(at)
+            await again.open()
+            assert again.epoch > epoch
+            await again.close()
