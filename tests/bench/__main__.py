@@ -22,6 +22,7 @@ BENCHES: tuple[str, ...] = (
     "relay_store",
     "websocket",
     "relay_durable",
+    "relay_durable_postgres",
     "relay_catch_up",
     "clock_lateness",
     "e2ee",

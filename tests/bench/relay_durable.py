@@ -15,6 +15,7 @@ from time import monotonic
 
 import uvloop
 
+from relay.sqlite import SqliteStore
 from tests.bench import Measurement
 from tests.bench.relay_store import run_store, uuid7
 from tests.bench.seed import seed, token
@@ -38,12 +39,18 @@ def measure() -> dict[str, Measurement]:
         folder = Path(name)
         seed(folder, PAIRS)
         with rapport(folder) as (pid, port):
-            pairs = [Pair(port, number) for number in range(PAIRS)]
-            exchange(pairs, WARM_UP_SECONDS)
-            figures = [cost(pid, pairs) for _ in range(ROUNDS)]
-        alone = [uvloop.run(run_store(folder / f"alone{number}.db"))[0] for number in range(LIMIT_ROUNDS)]
+            figures = rounds(pid, port)
+        stores = [SqliteStore(folder / f"alone{number}.db") for number in range(LIMIT_ROUNDS)]
+        alone = [uvloop.run(run_store(store))[0] for store in stores]
     # Whatever else the machine does only ever adds: the best round is the nearest to what the work costs.
     return {"relay.durable": Measurement(min(figures), "us", min(alone))}
+
+
+def rounds(pid: int, port: int) -> list[float]:
+    """What a message costs the server, in each round."""
+    pairs = [Pair(port, number) for number in range(PAIRS)]
+    exchange(pairs, WARM_UP_SECONDS)
+    return [cost(pid, pairs) for _ in range(ROUNDS)]
 
 
 def cost(pid: int, pairs: list[Pair]) -> float:

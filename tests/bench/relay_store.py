@@ -18,6 +18,7 @@ import uvloop
 
 from relay.sqlite import SqliteStore
 from relay.sqlite.opening import open_connections
+from relay.store import Store
 from relay.writes import AddMember, Append, CreateRoom
 from tests.bench import Measurement
 
@@ -34,7 +35,8 @@ def measure() -> dict[str, Measurement]:
     with tempfile.TemporaryDirectory(prefix="relay-store-") as folder:
         limits = [raw_append(Path(folder) / f"raw{round_number}.db") for round_number in range(ROUNDS)]
         flushes = raw_flush(Path(folder) / "flush")
-        runs = [uvloop.run(run_store(Path(folder) / f"store{number}.db")) for number in range(ROUNDS)]
+        stores = [SqliteStore(Path(folder) / f"store{number}.db") for number in range(ROUNDS)]
+        runs = [uvloop.run(run_store(store)) for store in stores]
     append, commit, read = (statistics.median(figures) for figures in zip(*runs, strict=True))
     return {
         "relay.append": Measurement(append, "us", statistics.median(limits)),
@@ -48,11 +50,10 @@ def uuid7(number: int) -> bytes:
     return (1_700_000_000_000 + number // 40).to_bytes(6, "big") + number.to_bytes(10, "big")
 
 
-async def run_store(path: Path) -> tuple[float, float, float]:
+async def run_store(store: Store) -> tuple[float, float, float]:
     """Microseconds of CPU per append among many, milliseconds for one alone, microseconds of CPU per event
     read.
     """
-    store = SqliteStore(path)
     await store.open()
     for room in range(ROOMS):
         members = [AddMember(f"r{room}", account, "client", 1) for account in ("ann", "ben")]

@@ -155,12 +155,12 @@ KEY, SECRET = "bench", "a secret for benches that is long enough"
 
 
 @contextmanager
-def rapport(folder: Path) -> Iterator[tuple[int, int]]:
-    """``rapport serve`` on the store ``bench.db`` in a folder, with limits out of the way."""
+def rapport(folder: Path, store_url: str | None = None) -> Iterator[tuple[int, int]]:
+    """``rapport serve`` on a store, or else on ``bench.db`` in the folder, with limits out of the way."""
     settings = {
         "SERVER_HOST": "127.0.0.1",
         "SERVER_PORT": "0",
-        "STORE_URL": f"sqlite:///{folder / 'bench.db'}",
+        "STORE_URL": store_url or f"sqlite:///{folder / 'bench.db'}",
         "TOKENS_KEYS": f"{KEY}={SECRET}",
         "MEDIA_WORKERS": "1",
         "MEDIA_PORT": "0",
