@@ -21,6 +21,10 @@ from tests.postgres_process import PostgresProcess
 class Place(Protocol):
     """Somewhere a store can be, opened again and again."""
 
+    @property
+    def url(self) -> str:
+        """What the settings of a server call it."""
+
     def store(self) -> Store:
         """A store of this place, not open."""
 
@@ -36,6 +40,10 @@ class SqlitePlace:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "rapport.db"
+
+    @property
+    def url(self) -> str:
+        return f"sqlite:///{self.path}"
 
     def store(self) -> SqliteStore:
         return SqliteStore(self.path)
@@ -57,6 +65,10 @@ class PostgresPlace:
             server().url(name), connect_seconds=60.0, statement_seconds=60.0, patience_seconds=60.0
         )
         self._backup: str | None = None
+
+    @property
+    def url(self) -> str:
+        return self.target.url
 
     def store(self) -> PostgresStore:
         return PostgresStore(self.target)

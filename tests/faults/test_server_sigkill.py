@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from protocol.fields import Role
+from tests.conformance.places import Place, postgres_place, sqlite_place
 from tests.faults.processes import Server, server, token
 from tests.signaling.door_client import DoorClient, Frame, door_client, new_mid
 
@@ -82,12 +84,21 @@ def check(events: list[Frame], senders: list[Sender]) -> None:
         assert own == [f"{sender.account} {number}" for number in range(len(own))]
 
 
-@pytest.mark.parametrize("kill_after", [1, 50, 400])
+@pytest.mark.parametrize(
+    ("kill_after", "where"),
+    [(1, sqlite_place), (50, sqlite_place), (400, sqlite_place), (1, postgres_place), (200, postgres_place)],
+)
 async def test_what_was_acknowledged_survives_a_sigkill_once_and_in_order(
-    tmp_path: Path, kill_after: int
+    tmp_path: Path, kill_after: int, where: Callable[[Path], AbstractContextManager[Place]]
 ) -> None:
     senders = [Sender("anna", "therapist"), Sender("ben", "client")]
-    async with server(tmp_path, **UNLIMITED) as one:
+    with where(tmp_path) as place:
+        await survive(tmp_path, place.url, senders, kill_after)
+
+
+async def survive(folder: Path, store_url: str, senders: list[Sender], kill_after: int) -> None:
+    """Kill a server twice in the middle of what they send, and have them finish."""
+    async with server(folder, **UNLIMITED, STORE_URL=store_url) as one:
         await one.room("r")
         for kill_at in (kill_after, 2 * kill_after):
             streams = [asyncio.create_task(sender.send(one.connect, "r", 10_000)) for sender in senders]

@@ -6,10 +6,14 @@ import signal
 import subprocess
 import sys
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
-from relay.sqlite import SqliteStore
+import pytest
+
+from relay.store import Store
 from relay.writes import AddMember, Append, CreateRoom
+from tests.conformance.places import PLACES, Place
 
 ROOT = Path(__file__).parents[2]
 ROOMS = 4
@@ -20,9 +24,9 @@ ROUNDS = 4
 # Prints "room number offset" for every append that `commit` returned for, and goes on until it is killed.
 CHILD = """
 import asyncio, os, sys
-from pathlib import Path
-from relay.sqlite import SqliteStore
+from config.settings import StoreSettings
 from relay.writes import Append
+from signaling.stores import store_of
 
 async def send(store, sender, first):
     number = first
@@ -35,7 +39,7 @@ async def send(store, sender, first):
         number += int(sys.argv[4])
 
 async def main():
-    store = SqliteStore(Path(sys.argv[1]))
+    store = store_of(StoreSettings(sys.argv[1]))
     await store.open()
     await asyncio.gather(*[send(store, n, int(sys.argv[2]) + n) for n in range(int(sys.argv[4]))])
 
@@ -43,9 +47,9 @@ asyncio.run(main())
 """
 
 
-def run_until_killed(path: Path, first: int) -> list[tuple[str, int, int]]:
+def run_until_killed(url: str, first: int) -> list[tuple[str, int, int]]:
     """Let a process append from a number on, kill it; returns what it had acknowledged."""
-    command = [sys.executable, "-c", CHILD, str(path), str(first), str(ROOMS), str(SENDERS)]
+    command = [sys.executable, "-c", CHILD, url, str(first), str(ROOMS), str(SENDERS)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) as child:
         assert child.stdout is not None
         lines = [child.stdout.readline() for _ in range(ACKNOWLEDGED_BEFORE_THE_KILL)]
@@ -56,7 +60,14 @@ def run_until_killed(path: Path, first: int) -> list[tuple[str, int, int]]:
     return [(room, int(number), int(offset)) for room, number, offset in complete]
 
 
-async def logs(store: SqliteStore) -> dict[str, dict[int, int]]:
+@pytest.fixture(params=PLACES)
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    """A place of each implementation."""
+    with request.param(tmp_path) as made:
+        yield made
+
+
+async def logs(store: Store) -> dict[str, dict[int, int]]:
     """Every room's log: offset -> number."""
     found: dict[str, dict[int, int]] = {}
     for room in sorted(await store.heads([f"r{number}" for number in range(ROOMS)])):
@@ -66,9 +77,8 @@ async def logs(store: SqliteStore) -> dict[str, dict[int, int]]:
     return found
 
 
-async def test_every_acknowledged_append_survives_sigkill(tmp_path: Path) -> None:
-    path = tmp_path / "rapport.db"
-    store = SqliteStore(path)
+async def test_every_acknowledged_append_survives_sigkill(place: Place) -> None:
+    store = place.store()
     await store.open()
     epoch = store.epoch
     for number in range(ROOMS):
@@ -77,13 +87,13 @@ async def test_every_acknowledged_append_survives_sigkill(tmp_path: Path) -> Non
 
     acknowledged: dict[str, dict[int, int]] = defaultdict(dict)
     for round_number in range(ROUNDS):
-        done = await asyncio.to_thread(run_until_killed, path, round_number * 10_000_000)
+        done = await asyncio.to_thread(run_until_killed, place.url, round_number * 10_000_000)
         assert len(done) >= ACKNOWLEDGED_BEFORE_THE_KILL
         for room, number, offset in done:
             assert offset not in acknowledged[room]
             acknowledged[room][offset] = number
 
-        store = SqliteStore(path)
+        store = place.store()
         await store.open()
         assert store.epoch == epoch, "a crash is not a restore"
         stored = await logs(store)
