@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from hashlib import blake2b
 
+from signaling.cluster.names import node_of
 from signaling.media.ports import Neighbour
+from signaling.sessions.session import Session
 
 ALIKE = 8
 """Nodes whose participants differ by fewer than this count as equally busy: what is known of them is up to a
@@ -36,6 +39,14 @@ def choose(
 def region_of(name: str, nodes: Collection[Neighbour]) -> str:
     """The region of a node; empty if it is not among these."""
     return next((node.region for node in nodes if node.name == name), "")
+
+
+def home(session: Session, nodes: Collection[Neighbour]) -> str:
+    """The region in which most of the connections in a session are; empty if none of their nodes is here."""
+    regions = {node.name: node.region for node in nodes}
+    at = [node_of(connection) for one in session.participants for connection in one.connections]
+    counted = Counter(regions[name] for name in at if name in regions)
+    return max(counted, key=lambda region: (counted[region], region), default="")
 
 
 def _lot(session: str, node: str) -> bytes:

@@ -24,7 +24,6 @@ from rtc.errors import RequestTimeout, RtcError
 from signaling import storage_errors
 from signaling.media import reoffers
 from signaling.media.messages import (
-    RETRY_AFTER_MS,
     UNAVAILABLE,
     Answered,
     Done,
@@ -37,6 +36,7 @@ from signaling.media.messages import (
     Stale,
     Unable,
     refused,
+    unavailable,
 )
 from signaling.media.placement import Place, Placement, Seat
 from signaling.media.pool import Pool, Worker
@@ -144,8 +144,11 @@ class Hosting:
         seat = await self._seated(offer.session, offer.generation)
         if not isinstance(seat, Seat):
             return seat
+        known = self._placement.place(offer.session, offer.account)
+        if known is not None and known.connection != offer.connection and not await self._joins(offer):
+            return Refused(errors.NOT_JOINED.name)  # its device has connected anew since this was sent
         place = Place(offer.connection, offer.number)
-        sdp = await self._answered(offer, seat, place)
+        sdp = await self._answered(offer, seat, known, place)
         try:
             session = await self._sessions.find(offer.session)
         except (ProtocolError, StoreError):  # who cannot be looked up does not stay
@@ -153,18 +156,17 @@ class Hosting:
             raise
         if not self._hosts(session, seat.generation):
             return Stale()  # whoever looks next closes it
-        participant = session.participant(offer.account)
-        if participant is None or offer.connection not in participant.connections:
+        if not _joined(session, offer.account, offer.connection):
             await self._remove(offer.session, offer.account, place)
             return Refused(errors.NOT_JOINED.name)
         return Answered(seat.generation, sdp)
 
-    async def _answered(self, offer: Offer, seat: Seat, place: Place) -> str:
+    async def _answered(self, offer: Offer, seat: Seat, known: Place | None, place: Place) -> str:
         worker = self._pool.worker(seat.slot)
-        known = self._placement.place(offer.session, offer.account)
-        gone = worker is None or self._placement.seat(offer.session) != seat
-        if worker is None or gone or not place.follows(known):
-            raise ProtocolError(errors.MEDIA_UNAVAILABLE, retry_after_ms=RETRY_AFTER_MS)
+        unchanged = self._placement.place(offer.session, offer.account) == known
+        there = unchanged and self._placement.seat(offer.session) == seat
+        if worker is None or not there or not place.follows(known):
+            raise unavailable()
         self._placement.enter(offer.session, offer.account, place)
         try:
             return await worker.offer(offer.session, seat.generation, offer.account, offer.sdp)
@@ -174,10 +176,20 @@ class Hosting:
                 self._vacate(offer.session, offer.account, place)
             raise _refusal(error) from error
 
+    async def _joins(self, offer: Offer) -> bool:
+        return _joined(await self._sessions.find(offer.session), offer.account, offer.connection)
+
     async def _leave(self, leave: Leave) -> None:
         known = self._placement.place(leave.session, leave.account)
-        if known is not None and Place(leave.connection, leave.number).follows(known):
-            await self._remove(leave.session, leave.account, known)
+        if known is None or not Place(leave.connection, leave.number).follows(known):
+            return
+        if known.connection != leave.connection:
+            session = await self._sessions.find(leave.session)
+            if _joined(session, leave.account, known.connection):
+                return  # that of another device
+            if not _joined(session, leave.account, leave.connection):
+                return  # overtaken by the end of its connection
+        await self._remove(leave.session, leave.account, known)
 
     # --- Seats ---
 
@@ -341,11 +353,16 @@ class Hosting:
         task.add_done_callback(self._tasks.discard)
 
 
+def _joined(session: Session, account: str, connection: str) -> bool:
+    participant = session.participant(account)
+    return participant is not None and connection in participant.connections
+
+
 def _refusal(error: RtcError) -> ProtocolError:
     """What to answer when a worker refuses, or cannot be asked."""
     kind = _KINDS.get(error.name)
     if kind is None and error.name.startswith("sdp_"):
         kind = errors.SDP_UNSUPPORTED
     if kind is None:
-        return ProtocolError(errors.MEDIA_UNAVAILABLE, retry_after_ms=RETRY_AFTER_MS)
+        return unavailable()
     return ProtocolError(kind, error.detail)

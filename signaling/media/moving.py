@@ -13,7 +13,7 @@ import structlog
 
 from protocol.errors import ProtocolError
 from relay.errors import StoreError
-from signaling.media.choosing import choose, region_of
+from signaling.media.choosing import choose, home, region_of
 from signaling.media.hosting import Hosting
 from signaling.media.messages import unavailable
 from signaling.media.ports import JoinedSessions, Members
@@ -33,23 +33,23 @@ class Moving:
         self._hosting = hosting
         self._told = told
 
-    async def hosted(self, session: Session, avoid: frozenset[str], asker: str) -> Session:
+    async def hosted(self, session: Session, avoid: frozenset[str]) -> Session:
         """The session with a host that lives and is none of ``avoid``.
 
         ``media_unavailable`` if there is none, ``session_over``. If it has to move, everyone in it is told to
-        offer again, but not the connection that asks.
+        offer again.
         """
         alive = self._members.alive()
         if session.host in {node.name for node in alive} - avoid:
             return session
         region = region_of(self._members.name, alive)
-        moved = await self._moved(session, region, avoid=avoid, but=asker)
+        moved = await self._moved(session, region, avoid=avoid)
         if moved is None:
             raise unavailable()
         return moved
 
     async def take_over(self, dead: str, region: str) -> None:
-        """Give every session of a dead node, which was in this region, a host that lives.
+        """Give every session of a dead node a host that lives, near its people or in the region of that node.
 
         Raises :exc:`ProtocolError` or :exc:`relay.errors.StoreError` if it is to be repeated.
         """
@@ -69,7 +69,7 @@ class Moving:
             try:
                 session = await self._sessions.find(session_id)
                 if session.host == here and _used(session):
-                    region = region_of(here, self._members.alive())
+                    region = home(session, self._members.alive())
                     await self._moved(session, region, avoid=frozenset({here}), planned=planned)
                 await self._hosting.look(session_id)
             except (ProtocolError, StoreError) as error:  # it ends with this node, and moves then
@@ -77,7 +77,7 @@ class Moving:
 
     async def _saved(self, session: Session, region: str, planned: Counter[str]) -> None:
         try:
-            await self._moved(session, region, planned=planned)
+            await self._moved(session, home(session, self._members.alive()) or region, planned=planned)
         except ProtocolError as error:
             if error.kind.temporary:
                 raise  # else it is over
@@ -89,7 +89,6 @@ class Moving:
         *,
         avoid: frozenset[str] = frozenset(),
         planned: Counter[str] | None = None,
-        but: str | None = None,
     ) -> Session | None:
         host = choose(session.id, self._members.alive(), region, avoid=avoid, planned=planned or {})
         if host is None:
@@ -98,7 +97,7 @@ class Moving:
             planned[host] += len(session.participants)
         moved = await self._sessions.rehost(session.id, host, session.generation)
         if session.generation and moved.generation == session.generation + 1 and moved.host == host:
-            self._told.everyone(moved, but=but)
+            self._told.everyone(moved)
         return moved
 
 

@@ -27,7 +27,7 @@ class Place:
     number: int
 
     def follows(self, known: Place | None) -> bool:
-        """Whether this was not overtaken by what is known already."""
+        """Whether nothing that the same connection sent later is known already."""
         return known is None or known.connection != self.connection or known.number < self.number
 
 

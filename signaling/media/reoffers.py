@@ -40,10 +40,9 @@ class Reoffers:
         for told in (connection,) if connection in there else there:
             self._signals.signal_connection(told, session.room, body)
 
-    def everyone(self, session: Session, *, but: str | None = None) -> None:
-        """Tell all connections in a session, except one, that its media has begun a new life."""
+    def everyone(self, session: Session) -> None:
+        """Tell all connections in a session that its media has begun a new life."""
         body = Reoffer(session.id, session.generation, "worker")
         for participant in session.participants:
             for connection in participant.connections:
-                if connection != but:
-                    self._signals.signal_connection(connection, session.room, body)
+                self._signals.signal_connection(connection, session.room, body)

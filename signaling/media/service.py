@@ -53,9 +53,8 @@ class Media:
             session = await self._sessions.joined(caller, session_id)
             if session.modality == "chat":
                 raise ProtocolError(errors.MODALITY_EXCLUDES)
-            connection = _connection(caller)
-            session = await self._moving.hosted(session, avoid, connection)
-            offer = Offer(session_id, session.generation, caller.account, connection, number, sdp)
+            session = await self._moving.hosted(session, avoid)
+            offer = Offer(session_id, session.generation, caller.account, _connection(caller), number, sdp)
             match await self._hosts.ask(session.host, offer):
                 case Answered(generation, answer):
                     return Answer(answer, generation)

@@ -7,8 +7,11 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
+from signaling.cluster.names import connection_id
 from signaling.media.alone import Itself
-from signaling.media.choosing import ALIKE, choose, region_of
+from signaling.media.choosing import ALIKE, choose, home, region_of
+from signaling.sessions.commands import Join
+from tests.signaling.sessions_core_kit import OPENS, after, scheduled
 
 nodes = st.lists(
     st.builds(
@@ -54,3 +57,16 @@ def test_what_is_planned_already_counts() -> None:
 def test_the_region_of_a_node_that_is_not_known_is_no_region() -> None:
     assert region_of("a", [Itself("a", "north")]) == "north"
     assert region_of("b", [Itself("a", "north")]) == ""
+
+
+def test_a_session_is_at_home_where_most_of_its_connections_are() -> None:
+    def joined(account: str, node: str) -> Join:
+        return Join(account, "client", connection_id(1, node, b"chance"))
+
+    north, south, gone = "1" * 16, "2" * 16, "3" * 16
+    nodes = [Itself(north, "north"), Itself(south, "south")]
+    session = after(scheduled(), (joined("ben", south), OPENS), (joined("cleo", gone), OPENS))
+    assert home(session, nodes) == "south"
+    session = after(session, (joined("ben", north), OPENS), (joined("anna", north), OPENS))
+    assert home(session, nodes) == "north"
+    assert home(scheduled(), nodes) == ""
