@@ -22,7 +22,7 @@ test: .venv/.dev ## run all tests, those with a real browser too
 	@.ci/need peers
 	@.ci/need redis
 	@.ci/need postgres
-	@.ci/need coturn
+	@.ci/need deploy
 	@echo "Running the tests"
 	@$(PYTHON) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
