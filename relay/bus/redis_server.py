@@ -5,12 +5,11 @@ Leaves to the bus what is asked of it and what is done when it does not answer.
 
 import asyncio
 import contextlib
-import random
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from redis.asyncio import Redis, RedisCluster, Sentinel
+from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.client import PubSub
 from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.retry import Retry
@@ -18,6 +17,7 @@ from redis.backoff import ConstantBackoff, NoBackoff
 from redis.exceptions import RedisClusterException, RedisError
 
 from config.settings import BusSettings
+from relay.bus.redis_sentinels import Sentinels
 
 UNREACHABLE = (RedisError, RedisClusterException, OSError, TimeoutError)
 """What is raised when Redis does not do what it is asked."""
@@ -42,7 +42,7 @@ class RedisServer:
         self._path = url.path.removeprefix("/")
         self._client: Redis | None = None
         self._cluster: RedisCluster | None = None
-        self._sentinel: Sentinel | None = None
+        self._sentinel: Sentinels | None = None
 
     def open(self) -> None:
         """Make the clients; they connect when they are needed."""
@@ -56,9 +56,7 @@ class RedisServer:
             case "sentinel":
                 settings = self._settings
                 asking = self._options(settings.sentinel_username, settings.sentinel_password)
-                self._sentinel = Sentinel(  # type: ignore[no-untyped-call]  # has no annotations
-                    self._hosts, sentinel_kwargs=asking, **options
-                )
+                self._sentinel = Sentinels(self._hosts, sentinel_kwargs=asking, **options)
                 self._client = self._sentinel.master_for(self._path, retry=retry)
             case _:
                 self._client = Redis(host=host, port=port, db=int(self._path or 0), retry=retry, **options)
@@ -69,8 +67,8 @@ class RedisServer:
             await self._client.aclose()
         if self._cluster is not None:
             await self._cluster.aclose()
-        for asked in self._sentinel.sentinels if self._sentinel is not None else ():
-            await asked.aclose()
+        if self._sentinel is not None:
+            await self._sentinel.aclose()
 
     async def run(self, commands: Sequence[Command]) -> list[Any]:
         """Carry out commands in no particular order; their answers in the order given.
@@ -136,7 +134,7 @@ class RedisServer:
         except TimeoutError:
             # What is stuck may be the Sentinel that is asked first, or a server whose slots others have now.
             if self._sentinel is not None:
-                random.shuffle(self._sentinel.sentinels)
+                self._sentinel.shuffle()
             if self._cluster is not None:
                 await self._cluster.aclose()
             raise
