@@ -23,7 +23,9 @@ SHELLS = frozenset(
         "config": "commands loading",
         "relay": "group invariants",
         "relay/blobs": "folder",
-        "relay/bus": "calls local loopback redis redis_announcer redis_directory redis_sentinels redis_server",
+        "relay/bus": (
+            "calls local loopback redis redis_announcer redis_directory redis_sentinels redis_server"
+        ),
         "relay/postgres": (
             "accounts audit blobs changes connection copying documents horizon inbox keys locks "
             "maintenance migrating opening pool push ratings reads receipts retention rooms runs scheduling "
