@@ -2,8 +2,8 @@
 
 The points: ``receive``, before anything of it is written; ``commit``, when it is written and not committed;
 ``publish``, when it is durable and nobody was told; ``reply``, when its readers were told and its sender not;
-``acknowledge``, before it is noted how far a device has persisted a room; ``erase`` and ``erased``, before
-and after an account is.
+``acknowledge``, before it is written how far a device has persisted a room; ``persist``, when that is written
+and not committed; ``erase`` and ``erased``, before and after an account is.
 """
 
 from __future__ import annotations
@@ -46,10 +46,12 @@ def main() -> int:
         return answers
 
     def flushed(self: Writer) -> None:
-        some = bool(self._rows)
+        some, cursors = bool(self._rows), bool(self._cursors)
         flush(self)
         if some:
             fate.passing("commit")
+        if cursors:
+            fate.passing("persist")
 
     def published(self: Rooms, write: Append, *more: Any) -> None:
         publish(self, write, *more)

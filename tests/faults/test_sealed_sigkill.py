@@ -20,12 +20,12 @@ from tests.faults.sealed_client import ROOM, SERVER_GONE
 
 PEOPLE = ("anna", "ben")
 CLIENT_POINTS = ("ask", "sent", "replied", "received", "taken", "half", "persisted", "acknowledged")
-SERVER_POINTS = ("receive 3", "commit 3", "publish 3", "reply 3", "acknowledge 1")
-"""The last one is passed now and then, and when devices go: it may find them done."""
+SERVER_POINTS = ("receive 3", "commit 3", "publish 3", "reply 3", "acknowledge 1", "persist 1")
+"""The last two are passed now and then, a little after what they are about: they may find devices done."""
 
 PATIENCE_SECONDS = 60
 MESSAGES = 30
-"""Of each; more than what is stored until the last of these deaths."""
+"""Of each; more than what a device stores until the last of its deaths."""
 
 
 class MortalServer(Server):
@@ -87,10 +87,11 @@ async def test_a_device_that_is_killed_at_every_point(one: MortalServer) -> None
 
 async def test_a_server_that_is_killed_at_every_point(one: MortalServer) -> None:
     await one.stop()
-    for point in SERVER_POINTS:
+    for life, point in enumerate(SERVER_POINTS, start=1):
         (one.folder / DIE_AT).write_text(point)
         await one.start()
-        ends = await asyncio.gather(*(device(one, who, MESSAGES, 2 * MESSAGES) for who in PEOPLE))
+        each = life * MESSAGES // len(SERVER_POINTS)  # so that every life has something to store
+        ends = await asyncio.gather(*(device(one, who, each, 2 * each) for who in PEOPLE))
         assert {*ends} <= {0, SERVER_GONE}, point
         assert one.process is not None
         assert await asyncio.wait_for(one.process.wait(), PATIENCE_SECONDS) == -signal.SIGKILL, point
