@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ from relay.sqlite import SqliteStore
 from relay.writes import ClearDeadline, CreateRoom, PutSession, SetDeadline
 from signaling.sessions import clock as clock_module
 from signaling.sessions.clock import Clock
-from signaling.timebase import Timebase
+from signaling.timebase import Timebase, boot_ns
 
 TIMEBASE = Timebase()
 
@@ -156,6 +157,15 @@ async def test_a_store_that_does_not_answer_is_asked_again(
     await add(store, "s", TIMEBASE.now_ms())
     async with running(Failing()) as (_, recorder):
         await recorder.until(1)
+
+
+def test_time_goes_on_while_the_machine_is_suspended() -> None:
+    before = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    assert before <= boot_ns() <= time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    ran_and_slept = [0]
+    timebase = Timebase(lambda: 0, lambda: ran_and_slept[0])
+    ran_and_slept[0] += 8 * 3600 * 10**9
+    assert timebase.now_ms() == 8 * 3600 * 1000
 
 
 def test_steps_of_the_wall_clock_do_not_move_a_running_process() -> None:
