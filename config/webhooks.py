@@ -20,6 +20,7 @@ WebhookType: TypeAlias = Literal[
     "session.overrun",
     "session.modality_changed",
     "session.ended",
+    "session.consent_withdrawn",
     "session.rated",
     "session.rated_low",
     "session.late",

@@ -41,7 +41,7 @@ from protocol.keys import (
     SlotPlace,
 )
 from protocol.receipts import DeviceReceipt, MemberReceipts
-from protocol.sessions import ConsentTerm, Lateness, Proposal, Waiter
+from protocol.sessions import ConsentTerm, Lateness, Proposal, Waiter, Withdrawal
 from protocol.signals import SignalBody
 
 Docs = Mapping[str, Mapping[str, str]]
@@ -90,6 +90,7 @@ _PARTS = (
     Proposal,
     Lateness,
     ConsentTerm,
+    Withdrawal,
     InboxEntry,
     Unanswered,
     UrgentMessage,

@@ -49,6 +49,17 @@ class Waiter(Struct, frozen=True, gc=False, omit_defaults=True):
     """They were denied twice before: they can be let in, but nothing rings for them."""
 
 
+class Withdrawal(Struct, frozen=True, gc=False):
+    """A consent that was withdrawn and is not given again."""
+
+    account: AccountId
+    """Who has withdrawn it."""
+    kind: ConsentName
+    """To what."""
+    version: ConsentName
+    """Which version of the text."""
+
+
 class Proposal(Struct, frozen=True, gc=False):
     """A modality that one side has proposed and the other has not answered."""
 
@@ -303,6 +314,8 @@ class SessionView(Struct, frozen=True, gc=False, tag_field="of", tag="session", 
     """What the caller is asked to consent to, and has not. All but `observer` are needed to come in."""
     consented: tuple[ConsentTerm, ...] = ()
     """What the caller is asked to consent to and has: each can be withdrawn."""
+    withdrawn: tuple[Withdrawal, ...] = ()
+    """What others have consented to and withdrawn; for therapists."""
     live_ms: Milliseconds | None = None
     """When it became live."""
     ended_ms: Milliseconds | None = None

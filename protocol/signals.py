@@ -22,7 +22,7 @@ from protocol.fields import (
     SessionRole,
     SessionState,
 )
-from protocol.sessions import Proposal, Waiter
+from protocol.sessions import Proposal, Waiter, Withdrawal
 
 
 class _Signal(Struct, frozen=True, gc=False, tag_field="kind", omit_defaults=True):
@@ -131,6 +131,15 @@ class WaitingRoom(_Signal, frozen=True, tag="waiting_room"):
     """Everyone who waits, in the order of their coming."""
 
 
+class Consents(_Signal, frozen=True, tag="consents"):
+    """A consent was withdrawn, or given again; for the therapists of the room. The latest one is enough."""
+
+    session: SessionId
+    """Which session."""
+    withdrawn: tuple[Withdrawal, ...] = ()
+    """All that are withdrawn, by account."""
+
+
 class Admission(_Signal, frozen=True, tag="admission"):
     """What became of someone's wish to come in; for them alone."""
 
@@ -172,6 +181,7 @@ SignalBody: TypeAlias = (
     | Countdown
     | Cue
     | WaitingRoom
+    | Consents
     | Admission
     | Late
     | Reoffer

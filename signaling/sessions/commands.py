@@ -293,6 +293,11 @@ class ShowWaiting:
 
 
 @dataclass(frozen=True, slots=True)
+class ShowConsents:
+    """Tell the therapists of the room which consents are withdrawn."""
+
+
+@dataclass(frozen=True, slots=True)
 class Tell:
     """An account is at another place now: hold its connections back or let them through, and tell it why."""
 
@@ -325,7 +330,7 @@ class CutMedia:
     """Cut the media of whoever is not in the session any more, and what its modality excludes."""
 
 
-Effect: TypeAlias = Announce | ShowWaiting | Tell | GiveCue | TellLate | CutMedia
+Effect: TypeAlias = Announce | ShowWaiting | ShowConsents | Tell | GiveCue | TellLate | CutMedia
 
 
 @dataclass(frozen=True, slots=True)

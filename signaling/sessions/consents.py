@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from protocol.fields import SessionRole
-from protocol.sessions import ConsentTerm
+from protocol.sessions import ConsentTerm, Withdrawal
 from signaling.sessions.session import ConsentRecord, Session
 
 OBSERVER: Final = "observer"
@@ -55,6 +55,12 @@ def given(records: tuple[ConsentRecord, ...], account: str, term: ConsentTerm) -
         if (record.account, record.kind, record.version) == (account, term.kind, term.version)
     )
     return next(said, False)
+
+
+def withdrawn(session: Session) -> tuple[Withdrawal, ...]:
+    """What somebody has consented to and withdrawn, by account."""
+    last = {(one.account, one.kind, one.version): one.given for one in session.consents}
+    return tuple(Withdrawal(*key) for key, stands in sorted(last.items()) if not stands)
 
 
 def observable(session: Session) -> bool:

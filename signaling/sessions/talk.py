@@ -22,6 +22,7 @@ from signaling.sessions.commands import (
     CutMedia,
     Decision,
     Propose,
+    ShowConsents,
 )
 from signaling.sessions.entrance import MAX_SEGMENTS, unobserved
 from signaling.sessions.moves import happened, inside, running
@@ -71,7 +72,9 @@ def consent(session: Session, consent: Consent, now_ms: int) -> Decision:
     record = ConsentRecord(consent.account, kind, version, consent.given, now_ms)
     noted = replace(session, consents=(*session.consents, record))
     event = happened(noted, "consented" if consent.given else "consent_withdrawn", by=consent.account)
-    return unobserved(Decision(noted, (amended(event, term=consent.term),)))
+    changed = consents.withdrawn(noted) != consents.withdrawn(session)
+    shown = (ShowConsents(),) if changed else ()
+    return unobserved(Decision(noted, (amended(event, term=consent.term),), shown))
 
 
 def _switched(session: Session, by: str, modality: Modality) -> Decision:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import assert_never
 
-from protocol.signals import Admission, Late
+from protocol.signals import Admission, Consents, Late, WaitingRoom
 from relay.store import Store
 from relay.writes import Appended, Outcome
 from signaling.sessions import views
@@ -17,6 +17,7 @@ from signaling.sessions.commands import (
     CutMedia,
     Decision,
     GiveCue,
+    ShowConsents,
     ShowWaiting,
     Tell,
     TellLate,
@@ -50,7 +51,9 @@ class Telling:
                 case Announce():
                     self.announce(session, {*session.present, *(before.present if before else ())})
                 case ShowWaiting():
-                    await self._show_waiting(session)
+                    await self._show(session, views.waiting_room(session))
+                case ShowConsents():
+                    await self._show(session, views.withdrawals(session))
                 case Tell():
                     self._tell(session, effect)
                 case GiveCue(cue):
@@ -78,12 +81,13 @@ class Telling:
             self._signals.signal(session.room, [tell.account], body, None)
         self._signals.placed(tell.account, tell.connections, session.id, session.room, tell.place)
 
-    async def _show_waiting(self, session: Session) -> None:
+    async def _show(self, session: Session, body: WaitingRoom | Consents) -> None:
+        """Show something to the therapists of a session, inside or not."""
         members = await self._store.members(session.room)
         therapists = [
             one.account for one in members if one.role == "therapist" and session.invites(one.account)
         ]
-        self._signals.signal(session.room, therapists, views.waiting_room(session), None)
+        self._signals.signal(session.room, therapists, body, None)
 
     def _tell_late(self, session: Session, late: TellLate, outcomes: Sequence[Outcome]) -> None:
         told = [outcome.audience for outcome in outcomes if isinstance(outcome, Appended)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from protocol.fields import Place, SessionRole, SessionState
 from protocol.sessions import SessionView, Waiter
-from protocol.signals import Countdown, Cue, WaitingRoom
+from protocol.signals import Consents, Countdown, Cue, WaitingRoom
 from signaling.sessions import consents, segments
 from signaling.sessions.session import GivenCue, Session
 
@@ -21,12 +21,12 @@ def view(session: Session, account: str, role: SessionRole, now_ms: int) -> Sess
     place = place_of(session, account)
     therapist = role == "therapist"
     if place == "inside" or therapist or session.over:
-        return _whole(session, account, role, now_ms, place, waiting_shown=therapist)
+        return _whole(session, account, role, now_ms, place, for_therapist=therapist)
     return _agreement(session, account, role, now_ms, place)
 
 
 def _whole(
-    session: Session, account: str, role: SessionRole, now_ms: int, place: Place, *, waiting_shown: bool
+    session: Session, account: str, role: SessionRole, now_ms: int, place: Place, *, for_therapist: bool
 ) -> SessionView:
     return SessionView(
         session=session.id,
@@ -42,13 +42,14 @@ def _whole(
         zones=session.zones,
         present=session.present,
         roles=_roles(session),
-        waiting=waiters(session) if waiting_shown else (),
+        waiting=waiters(session) if for_therapist else (),
         both_ms=segments.both_ms(session.segments, session.roles, now_ms),
         urgent=session.urgent,
         proposal=session.proposal,
         late=tuple(session.late.values()),
         consents=consents.asked(session, account, role),
         consented=consents.agreed(session, account, role),
+        withdrawn=consents.withdrawn(session) if for_therapist else (),
         live_ms=session.live_ms,
         ended_ms=session.ended_ms,
         reason=session.reason,
@@ -111,6 +112,11 @@ def cue(session: Session, given: GivenCue, now_ms: int) -> Cue:
 def waiting_room(session: Session) -> WaitingRoom:
     """The signal that therapists see the waiting room by."""
     return WaitingRoom(session=session.id, waiting=waiters(session))
+
+
+def withdrawals(session: Session) -> Consents:
+    """The signal that tells therapists which consents are withdrawn."""
+    return Consents(session=session.id, withdrawn=consents.withdrawn(session))
 
 
 def waiters(session: Session) -> tuple[Waiter, ...]:

@@ -24,6 +24,7 @@ from protocol.events import (
     SessionBody,
 )
 from protocol.fields import EndReason, Modality, Role, SessionRole, SessionState
+from protocol.sessions import ConsentTerm
 from relay.audit_trail import Grant
 from relay.webhooks import Unreceived
 from relay.writes import Append
@@ -56,6 +57,8 @@ class SessionData(_Data, frozen=True):
     """When it was due, if the clock did it."""
     minutes: int | None = None
     """By how much it was extended, or how late someone will be."""
+    consent: ConsentTerm | None = None
+    """What was withdrawn."""
 
 
 class MemberData(_Data, frozen=True):
@@ -172,6 +175,14 @@ SESSION_TYPES: Mapping[str, WebhookType] = {
 """The changes of a session that are told, and as what; other changes are not."""
 
 
+UNLOGGED_TYPES: Mapping[str, WebhookType] = {
+    "waiting": "session.waiting",
+    "sent_back": "session.waiting",
+    "consent_withdrawn": "session.consent_withdrawn",
+}
+"""The same for what the room's log does not tell."""
+
+
 def notice_of(append: Append) -> Notice | None:
     """What an event that is appended to a room's log gives to tell; None for most, and for all messages."""
     if append.sender is not None:
@@ -179,9 +190,10 @@ def notice_of(append: Append) -> Notice | None:
     return _notice(decode_body(append.body), append.room, append.at_ms)
 
 
-def waiting(session: Session, happened: Happened, at_ms: int) -> Notice | None:
-    """That somebody waits to be let in, which the room's log does not tell; None for anything else."""
-    if happened.change not in {"waiting", "sent_back"}:
+def unlogged(session: Session, happened: Happened, at_ms: int) -> Notice | None:
+    """What happened to a session, if it is told and does not stand in the room's log."""
+    told = UNLOGGED_TYPES.get(happened.change)
+    if told is None:
         return None
     data = SessionData(
         session=session.id,
@@ -189,9 +201,10 @@ def waiting(session: Session, happened: Happened, at_ms: int) -> Notice | None:
         modality=happened.modality,
         starts_ms=happened.starts_ms,
         ends_ms=happened.ends_ms,
-        account=happened.account,
+        account=happened.account or happened.by,
+        consent=happened.term,
     )
-    return Notice("session.waiting", at_ms, session.room, data)
+    return Notice(told, at_ms, session.room, data)
 
 
 def undelivered(found: Unreceived, at_ms: int) -> Notice:

@@ -27,7 +27,7 @@ from signaling.timebase import Timebase
 from signaling.uuid7 import CHANCE_BYTES, uuid7
 from signaling.webhooks.deliverer import AttemptOutcome, Deliverer
 from signaling.webhooks.endpoints import Endpoint, endpoints_of
-from signaling.webhooks.notices import Notice, encode, notice_of, waiting
+from signaling.webhooks.notices import Notice, encode, notice_of, unlogged
 from signaling.webhooks.posting import Post, posting
 from signaling.webhooks.schedule import Pace
 
@@ -77,7 +77,7 @@ class Webhooks:
 
     def session_changes(self, session: Session, events: Sequence[Happened], now_ms: int) -> Sequence[Write]:
         """What is to be told of a session besides what stands in its room's log."""
-        told = (waiting(session, event, now_ms) for event in events) if self._endpoints else ()
+        told = (unlogged(session, event, now_ms) for event in events) if self._endpoints else ()
         return self.deliveries([notice for notice in told if notice is not None])
 
     def committed(self, writes: Sequence[Write]) -> None:

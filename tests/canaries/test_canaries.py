@@ -113,7 +113,8 @@ async def hold(world: World, anna: Person, ben: Person) -> None:
     await ben.ok("session.late", minutes=5, **here)
     await anna.ok("session.join", **here)
     assert (await ben.no("session.join", **here))["name"] == "consent_required"
-    await ben.ok("session.consent", kind="terms", version="2", given=True, **here)
+    for given in (True, False, True):
+        await ben.ok("session.consent", kind="terms", version="2", given=given, **here)
     await ben.ok("session.join", **here)
     await anna.ok("session.deny", account=BEN, **here)
     await ben.ok("session.join", **here)

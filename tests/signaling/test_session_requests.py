@@ -29,8 +29,9 @@ from protocol.sessions import (
     SessionUrgent,
     SessionView,
     Waiter,
+    Withdrawal,
 )
-from protocol.signals import Admission, Cue, Late, SignalBody, WaitingRoom
+from protocol.signals import Admission, Consents, Cue, Late, SignalBody, WaitingRoom
 from signaling.caller import Caller
 from signaling.sessions.session import Attendee
 from signaling.sessions.terms import Wishes, encode_wishes
@@ -236,6 +237,26 @@ async def test_an_interpreter_sees_the_session_and_an_observer_needs_consent(kit
     assert "omar" not in (await kit.sessions.find("s")).present
     assert (await kit.sessions.join(INES, "s")).roles["ines"] == "interpreter"
     assert await refused(kit.sessions.get(person("zoe", "guest"), "s")) is errors.NO_SUCH_SESSION
+
+
+async def test_therapists_are_told_who_withdraws_a_consent(kit: Kit) -> None:
+    terms = (ConsentTerm("recording", "2"), ConsentTerm("study", "1"))
+    await kit.scheduled(wishes=Wishes(consents=terms))
+    for term in terms:
+        await ask(kit, BEN, SessionConsent(1, "s", term.kind, term.version, given=True))
+    assert signals(kit, Consents) == [], "that somebody consents is no news"
+    withdrawn = [Withdrawal("ben", term.kind, term.version) for term in terms]
+    for term in terms:
+        for _ in range(2):
+            await ask(kit, BEN, SessionConsent(1, "s", term.kind, term.version, given=False))
+    assert signals(kit, Consents) == [
+        (["anna"], Consents("s", tuple(withdrawn[:1]))),
+        (["anna"], Consents("s", tuple(withdrawn))),
+    ]
+    assert (await kit.sessions.get(ANNA, "s")).withdrawn == tuple(withdrawn)
+    assert (await kit.sessions.get(BEN, "s")).withdrawn == ()
+    await ask(kit, BEN, SessionConsent(1, "s", "study", "1", given=True))
+    assert signals(kit, Consents)[-1] == (["anna"], Consents("s", tuple(withdrawn[:1])))
 
 
 async def test_who_is_invited_twice_or_as_two_is_refused(kit: Kit) -> None:

@@ -169,8 +169,12 @@ async def test_who_comes_and_goes_is_audited_and_not_in_the_log(kit: Witnessed) 
 
 
 async def test_every_webhook_about_sessions_that_is_promised_is_sent(kit: Witnessed) -> None:
-    await kit.scheduled(length_ms=10 * MINUTE, wishes=Wishes(waiting_room="everyone", overrun_ms=15 * MINUTE))
+    text = ConsentTerm("recording", "2")
+    wishes = Wishes(waiting_room="everyone", overrun_ms=15 * MINUTE, consents=(text,))
+    await kit.scheduled(length_ms=10 * MINUTE, wishes=wishes)
     ask = kit.sessions.perform
+    for given in (True, False, True):
+        await ask(BEN, SessionConsent(1, "s", text.kind, text.version, given))
     await ask(BEN, SessionLate(1, "s", 5))
     await kit.sessions.join(BEN, "s")
     await kit.sessions.join(ANNA, "s")
@@ -186,7 +190,8 @@ async def test_every_webhook_about_sessions_that_is_promised_is_sent(kit: Witnes
     await kit.pass_ms(15 * MINUTE)
     await kit.pass_ms(15 * MINUTE)
     assert await kit.hooks() == [
-        *("session.opened", "session.late", "session.waiting", "session.started", "session.waiting"),
+        *("session.opened", "session.consent_withdrawn", "session.late"),
+        *("session.waiting", "session.started", "session.waiting"),
         *("session.modality_changed", "session.modality_changed", "session.extended"),
         *("session.overrun", "session.ended"),
     ]

@@ -46,6 +46,20 @@ def said(scripted: Therapy) -> list[tuple[str, str, bool]]:
     return [(one["kind"], one["version"], one["given"]) for one in scripted.asked("session.consent")]
 
 
+async def test_a_therapist_hears_who_takes_what_back(browser: Chromium, server: ScriptedServer) -> None:
+    async with at_the_page(browser, server, role="therapist") as (page, scripted):
+        await come_in(page)
+        withdrawn = [
+            {"account": "clara", **OBSERVER},
+            {"account": "clara", "kind": "<b>x</b>", "version": "1"},
+        ]
+        await scripted.signal({"kind": "consents", "session": "s1", "withdrawn": withdrawn})
+        await reads(page, "#news", "taken it back: Someone observing the session without taking part.")
+        await reads(page, "#news", "taken it back: What your platform calls “<b>x</b>”.")
+        await scripted.signal({"kind": "consents", "session": "s1"})
+        await page.until("document.getElementById('news').textContent === ''")
+
+
 async def test_a_session_asks_for_consents_before_one_comes_in(
     browser: Chromium, server: ScriptedServer
 ) -> None:

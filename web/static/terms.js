@@ -45,6 +45,11 @@ export function changedMindWords(term, given) {
   return `${given ? "You agree to" : "You have taken it back"}: ${consentWords(term).label}.`;
 }
 
+/** Who has taken back what, as `{name, kind, version}` each; empty if nobody has. */
+export function takenBackWords(withdrawn) {
+  return withdrawn.map(({ name, ...term }) => `${name} has taken it back: ${consentWords(term).label}.`).join(" ");
+}
+
 /** Someone who waits cannot be let in: they have taken back what the session needs. */
 export function notAgreedWords() {
   const text = "Not everyone who waits agrees to what this session asks for.";

@@ -1,6 +1,7 @@
 /** What the server tells unasked: the events of the room, and signals. Each is taken to where it belongs. */
 
 import { ofCountdown, withLate } from "./controls.js";
+import { takenBackWords } from "./terms.js";
 import { isOver } from "./visit.js";
 import * as words from "./words.js";
 
@@ -38,6 +39,7 @@ export class Tidings {
     else if (body.kind === "cue") view.news(words.cueWords(body));
     else if (body.kind === "admission") this.#page.run(this.#page.entrance.placed(body.status));
     else if (body.kind === "late") this.#someoneIsLate(body);
+    else if (body.kind === "consents") this.#withdrawn(body.withdrawn ?? []);
     else if (body.kind === "waiting_room") this.#waitingChanged(body.waiting ?? []);
   }
 
@@ -53,6 +55,12 @@ export class Tidings {
     this.#visit.people.follow({ ...this.#visit.session, waiting });
     this.#page.controls.waitingChanged(waiting);
     this.#adopt({ waiting });
+  }
+
+  /** Therapists are told who has withdrawn what, as it stands now. */
+  #withdrawn(withdrawn) {
+    const { people } = this.#visit;
+    this.#page.view.news(takenBackWords(withdrawn.map((one) => ({ ...one, name: people.name(one.account) }))));
   }
 
   #someoneIsLate(body) {
