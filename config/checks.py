@@ -155,6 +155,13 @@ def one_line(value: str) -> str | None:
     return "must be one line of at most 100 characters"
 
 
+def region(value: str) -> str | None:
+    """A label, or none."""
+    if not value or _KEY_ID.fullmatch(value):
+        return None
+    return "must have at most 64 characters out of letters, digits and . _ -"
+
+
 def bus_url(value: str) -> str | None:
     """``memory://``, the bus inside one process, or Redis in one of its ways; no passwords, no options."""
     parts = urlsplit(value)

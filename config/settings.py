@@ -161,6 +161,18 @@ class BusSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ClusterSettings:
+    """This node among those that share the store."""
+
+    region: str = setting(
+        "",
+        "Where this node is, as you call it: calls are held in the region of whoever begins them, if a node "
+        "there has room.",
+        check=checks.region,
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class MediaSettings:
     """The media workers: processes that forward audio and video."""
 
@@ -519,6 +531,7 @@ class Settings:
     limits: LimitSettings = field(default_factory=LimitSettings)
     store: StoreSettings = field(default_factory=StoreSettings)
     bus: BusSettings = field(default_factory=BusSettings)
+    cluster: ClusterSettings = field(default_factory=ClusterSettings)
     media: MediaSettings = field(default_factory=MediaSettings)
     turn: TurnSettings = field(default_factory=TurnSettings)
     sessions: SessionSettings = field(default_factory=SessionSettings)

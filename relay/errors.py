@@ -125,6 +125,13 @@ class SchemaTooNew(StoreError):
     temporary = False
 
 
+class NodeBuried(StoreError):
+    """The node was taken for dead: it writes nothing more under its name."""
+
+    name = "node_buried"
+    temporary = False
+
+
 class StoreUnusable(StoreError):
     """The file is not a store of this program, is damaged, or cannot be opened for writing."""
 

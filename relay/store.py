@@ -1,5 +1,5 @@
 """The Store port: rooms, logs, cursors, sessions, deadlines, deliveries, ratings, series, keys,
-blobs, the audit trail. These comments are the contract of every implementation.
+blobs, nodes, the audit trail. These comments are the contract of every implementation.
 
 The store is the truth: what `commit` returned is durable and visible to every later read, whatever is killed
 when. It knows no clock (times are arguments), no frames, no permissions beyond membership.
@@ -11,6 +11,7 @@ from typing import Protocol, overload
 from relay.accounts import Accounts
 from relay.audit_trail import AuditTrail
 from relay.blob_rows import BlobRows
+from relay.cluster import ClusterRows
 from relay.documents import Documents
 from relay.errors import StoreError
 from relay.inbox import Inboxes
@@ -52,6 +53,7 @@ class Store(
     BlobRows,
     RetentionRows,
     Accounts,
+    ClusterRows,
     Protocol,
 ):
     """Durable state of one deployment.
@@ -144,9 +146,6 @@ class Store(
 
     async def sessions_in(self, state: str, *, after: str = "", limit: int) -> tuple[Session, ...]:
         """All sessions in a state in the order of their ids, beginning behind `after`."""
-
-    async def beat(self, node: str) -> int | None:
-        """The last instant at which a node is known to have been alive."""
 
     async def deadlines(self, *, due_before_ms: int, limit: int) -> tuple[Deadline, ...]:
         """Deadlines due before an instant, earliest first; ties by session and kind."""

@@ -8,6 +8,7 @@ import msgspec
 from relay.accounts import EraseAccount
 from relay.audit_trail import AuditWrite
 from relay.blob_rows import BlobWrite
+from relay.cluster import ClusterWrite
 from relay.documents import PutDocument
 from relay.inbox import NOTE, ClearFlag, EventKind
 from relay.keys import Claimed, ClaimPrekeys, KeysWrite, Sealing
@@ -152,13 +153,6 @@ class ClearDeadline(msgspec.Struct, frozen=True, gc=False):
     kind: str
 
 
-class Beat(msgspec.Struct, frozen=True, gc=False):
-    """A node was alive at an instant; an earlier one than is known changes nothing. Outcome: `Applied`."""
-
-    node: str
-    at_ms: int
-
-
 class PutIdempotency(msgspec.Struct, frozen=True, gc=False):
     """Keep the answer of a request. `Conflict` if the key is taken. Outcome: `Applied`."""
 
@@ -200,7 +194,6 @@ Write = (
     | PutSession
     | SetDeadline
     | ClearDeadline
-    | Beat
     | PutIdempotency
     | ForgetIdempotency
     | Revoke
@@ -217,6 +210,7 @@ Write = (
     | ClaimPrekeys
     | RetentionWrite
     | EraseAccount
+    | ClusterWrite
 )
 
 

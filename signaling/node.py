@@ -24,6 +24,7 @@ from relay.bus import Bus
 from relay.bus.calls import Calls
 from relay.bus.local import LocalBus
 from relay.bus.redis import RedisBus
+from relay.cluster import Fence, ForgetNodes, Grave, NodeRow
 from relay.errors import StoreError
 from relay.writes import ForgetIdempotency, Write
 from rtc.client import MediaWorker
@@ -35,7 +36,10 @@ from signaling.audit.auditor import Auditor
 from signaling.audit.witness import WitnessError
 from signaling.blobs.places import folder_of
 from signaling.blobs.service import BlobService
+from signaling.cluster.duties import Duties
+from signaling.cluster.keeper import Keeper
 from signaling.cluster.names import CHANCE_BYTES, node_name
+from signaling.cluster.undertaker import LOOK_SECONDS, Step, Undertaker
 from signaling.dispatch import Dispatcher
 from signaling.door.acks import Acks
 from signaling.door.hub import Hub
@@ -51,7 +55,6 @@ from signaling.http.runner import Runner
 from signaling.key_files import KeyFileError
 from signaling.key_sets import KeySets
 from signaling.keys.service import KeysService
-from signaling.media.alone import Alone
 from signaling.media.cut import Cut
 from signaling.media.hosting import SWEEP_SECONDS, Hosting
 from signaling.media.hosts import Hosts
@@ -90,6 +93,12 @@ SCHEDULE_SECONDS = 600.0
 HOUSEKEEPING_SECONDS = 3600.0
 BLOBS_SECONDS = 60.0
 TASK_PAUSE_SECONDS = 1.0
+GRAVES_MS = 86_400_000
+"""How long it is known that a node was buried. One that is not known ends as well when it wakes."""
+
+HAND_OVER_SHARE = 0.25
+"""The part of the time for stopping within which media sessions are handed to other nodes."""
+
 DRAIN_SHARE = 0.5
 """The part of the time for stopping within which connections are told to come back."""
 
@@ -117,6 +126,7 @@ class Node:
         settings = self._settings
         self.name = node_name(secrets.token_bytes(CHANCE_BYTES))
         self.serving = False
+        self._taking = False
         self.metrics = Metrics()
         self.timebase = Timebase()
         self.store = store_of(settings.store)
@@ -135,10 +145,11 @@ class Node:
         self.key_sets = KeySets(settings.tokens.jwks)
         self.access = Access(settings.tokens, self.store, self.key_sets, self.timebase, self.auditor)
         self.pool = Pool(settings.media.workers, self._spawn)
-        members = Alone(self.name)
-        hosts = Hosts(members, self.calls, settings.media.request_timeout_seconds)
-        self.cut = Cut(hosts, members)
-        self.clock = Clock(self.store, self.timebase, self.metrics.deadline_met)
+        self.keeper = Keeper(self.store, self.name, self.timebase, self._introduced)
+        self.duties = Duties(self.keeper.owns)
+        hosts = Hosts(self.keeper, self.calls, settings.media.request_timeout_seconds)
+        self.cut = Cut(hosts, self.keeper)
+        self.clock = Clock(self.store, self.timebase, self.metrics.deadline_met, self.keeper)
         changes = Changes(
             self.store,
             self.rooms,
@@ -147,6 +158,7 @@ class Node:
             self.clock.put,
             self.metrics.session_changed,
             (self.webhooks, self.auditor),
+            (Fence(self.name),),
         )
         bookings = StoredBookings(self.store)
         self.sessions = Sessions(self.store, changes, bookings, self.timebase, policy_of(settings))
@@ -166,9 +178,9 @@ class Node:
         appointments = Appointments(self.store, self.sessions, self.schedule)
         told = Reoffers(self.sessions, self.hub)
         placement = Placement(settings.media.capacity)
-        self.hosting = Hosting(self.sessions, members, self.pool, placement, told)
+        self.hosting = Hosting(self.sessions, self.keeper, self.pool, placement, told)
         hosts.serve(self.hosting)
-        self.moving = Moving(self.sessions, members, self.hosting, told)
+        self.moving = Moving(self.sessions, self.keeper, self.hosting, told)
         self.media = Media(self.sessions, hosts, self.moving, settings.turn, self.timebase)
         self.around = Around.wired(
             self.store, self.rooms, self.bus, self.hub, self.timebase, settings.replies
@@ -206,6 +218,7 @@ class Node:
             told=self.webhooks.tells("push.doorbell"),
         )
         self.retention = Retention(self.store, self.rooms, self.timebase, settings.retention)
+        self.keeper.on_changed, self.keeper.on_gone = self._changed, self.calls.gone
         dispatcher = Dispatcher(
             self.rooms,
             self.hub,
@@ -250,8 +263,14 @@ class Node:
 
     async def stop(self) -> None:
         """Drain and stop everything, within the time that the settings allow for it."""
-        self.serving = False
+        self.serving = self._taking = False
         seconds = self._settings.server.shutdown_seconds
+        try:
+            async with asyncio.timeout(seconds * HAND_OVER_SHARE):
+                await self.keeper.turn()  # nothing new falls to this node from here on
+                await self.moving.hand_over()
+        except TimeoutError:
+            _log.warning("hand_over_unfinished", sessions=len(self.hosting.sessions))
         try:
             async with asyncio.timeout(seconds * DRAIN_SHARE):
                 await self.hub.close_all(errors.DRAIN, seconds)
@@ -263,13 +282,17 @@ class Node:
         after = self._stack.push_async_callback
         await self.store.open()
         after(self.store.close)
+        await self.keeper.start()
+        after(self._leave)
+        self._run("members", self.keeper.run)
+        self._run("duties", self.duties.run)
         await self.auditor.start()
         after(self.auditor.stop)
         after(self.blobs.stop)
         await self.blobs.start()
-        self._run("blobs", _every(BLOBS_SECONDS, self.blobs.forget))
+        self._duty("blobs", _every(BLOBS_SECONDS, self.blobs.forget))
         await self._start_webhooks()
-        self._run("push", self.push.start())
+        self._duty("push", self.push.start())
         await self.hub.start()
         after(self.hub.stop)
         after(self.calls.stop)
@@ -278,26 +301,31 @@ class Node:
         after(self.hosting.stop)
         after(self.cut.stop)
         self._run("media", _every(SWEEP_SECONDS, self.hosting.sweep))
-        await self.sessions.recover()
+        undertaker = Undertaker(self.store, self.keeper, self.timebase, self._after_death())
+        await undertaker.turn()
+        self._run("undertaker", _every(LOOK_SECONDS, undertaker.turn))
         await self.clock.catch_up(self.sessions.fire)
         self._run("clock", lambda: self.clock.run(self.sessions.fire))
-        self._run("audit", _every(TICK_SECONDS, self.auditor.tick))
+        self._run("notes", _every(TICK_SECONDS, self.auditor.write_notes))
+        self._duty("audit", _every(TICK_SECONDS, self.auditor.tick))
         self._run("sessions", _every(TICK_SECONDS, self.sessions.tick))
         await self.schedule.roll()
-        self._run("schedule", _every(SCHEDULE_SECONDS, self.schedule.roll))
+        self._duty("schedule", _every(SCHEDULE_SECONDS, self.schedule.roll))
         after(self.around.teller.stop)
         after(self.around.receipts.stop)
         await self.around.replies.recover()
         self._run("replies", self.around.replies.run)
-        self._run("housekeeping", _every(HOUSEKEEPING_SECONDS, self.forget))
+        self._duty("housekeeping", _every(HOUSEKEEPING_SECONDS, self.forget))
         await self.door.start()
         after(self.door.stop)
+        self._taking = True
+        await self.keeper.turn()  # from here on something may fall to this node
         await self._listen()
 
     async def _start_webhooks(self) -> None:
         await self.webhooks.start()
         for name, work in self.webhooks.tasks().items():
-            self._run(name, work)
+            self._duty(name, work)
         if self.webhooks.tells("message.undelivered"):
             age_seconds = self._settings.webhooks.undelivered_seconds
             search = UnreceivedSearch(
@@ -308,7 +336,7 @@ class Node:
                 self.webhooks.deliveries,
                 self.around.hours.quiet_until,
             )
-            self._run("unreceived", search.run)
+            self._duty("unreceived", search.run)
 
     def _run(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         """Keep something running for as long as the node runs."""
@@ -319,6 +347,47 @@ class Node:
             await asyncio.gather(task, return_exceptions=True)
 
         self._stack.push_async_callback(end)
+
+    def _duty(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Keep something running for as long as it falls to this node."""
+        self.duties.add(name, lambda: _again_and_again(name, work))
+        self._stack.push_async_callback(self.duties.end, name)
+
+    def _after_death(self) -> Sequence[Step]:
+        """What follows from the death of a node."""
+
+        async def tell_presence(grave: Grave) -> None:
+            self.bus.gone(grave.name)
+
+        async def take_over(grave: Grave) -> None:
+            await self.moving.take_over(grave.name, grave.region)
+
+        async def reply(_: Grave) -> None:
+            await self.around.replies.recover()
+
+        return (tell_presence, take_over, self.sessions.node_died, reply)
+
+    def _changed(self) -> None:
+        """Something else may fall to this node than before."""
+        self.duties.see()
+        self.clock.look_again()
+
+    def _introduced(self, beat: int) -> NodeRow:
+        """What this node says of itself."""
+        return NodeRow(
+            self.name,
+            beat,
+            self.timebase.now_ms(),
+            version("rapport-rtc"),
+            self._settings.cluster.region,
+            self.url,
+            self.hosting.participants,
+            self.hub.stats().connections,
+            draining=not self._taking,
+        )
+
+    async def _leave(self) -> None:
+        await self.keeper.leave(settled=self.sessions.settled)
 
     async def _listen(self) -> None:
         server = self._settings.server
@@ -347,6 +416,8 @@ class Node:
             self.bus,
             self.hub,
             self.pool,
+            self.keeper,
+            self.duties,
             self.metrics,
             self._settings.metrics.token,
             self.timebase,
@@ -405,7 +476,8 @@ class Node:
 
     async def forget(self) -> None:
         """Drop what has been kept for long enough; done every hour."""
-        await self.store.commit(ForgetIdempotency(self.timebase.now_ms() - KEPT_MS))
+        now_ms = self.timebase.now_ms()
+        await self.store.commit(ForgetIdempotency(now_ms - KEPT_MS), ForgetNodes(now_ms - GRAVES_MS))
         await self.keys.forget()
         await self.retention.purge()
         await self.webhooks.forget()

@@ -7,6 +7,7 @@ from protocol.errors import ErrorKind, ProtocolError
 from relay.errors import (
     BeyondHead,
     Conflict,
+    NodeBuried,
     NotFound,
     Outdated,
     Overloaded,
@@ -29,6 +30,7 @@ _KINDS: dict[type[StoreError], ErrorKind] = {
     Overloaded: errors.OVERLOADED,
     StoreFull: errors.STORE_FULL,
     StoreClosed: errors.GOING_AWAY,
+    NodeBuried: errors.GOING_AWAY,
 }
 
 

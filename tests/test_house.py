@@ -27,18 +27,19 @@ SHELLS = frozenset(
             "calls local loopback redis redis_announcer redis_directory redis_sentinels redis_server"
         ),
         "relay/postgres": (
-            "accounts audit blobs changes connection copying documents horizon inbox keys locks "
+            "accounts audit blobs changes cluster connection copying documents horizon inbox keys locks "
             "maintenance migrating opening pool push ratings reads receipts retention rooms runs scheduling "
             "store trail unreceived webhooks writer"
         ),
         "relay/sqlite": (
-            "accounts audit blobs catalog changes checking documents guard inbox keys opening push ratings "
-            "reads receipts retention schema scheduling store thread trail unreceived webhooks writer"
+            "accounts audit blobs catalog changes checking cluster documents guard inbox keys opening push "
+            "ratings reads receipts retention schema scheduling store thread trail unreceived webhooks writer"
         ),
         "rtc": "client datagrams worker",
         "signaling": "access around dispatch erasure key_files key_sets node notes rooms stores timebase",
         "signaling/audit": "auditor keys witness",
         "signaling/blobs": "service turns",
+        "signaling/cluster": "duties keeper undertaker",
         "signaling/commands": "audit serve store token webhooks",
         "signaling/door": "acks feed hub link presence requests timers watch websocket welcome writer",
         "signaling/export": "service",

@@ -9,6 +9,7 @@ from typing import assert_never
 from relay.accounts import EraseAccount
 from relay.audit_trail import AuditWrite
 from relay.blob_rows import BlobWrite
+from relay.cluster import ClusterWrite
 from relay.documents import PutDocument
 from relay.errors import BeyondHead, Conflict, NotFound
 from relay.inbox import ClearFlag
@@ -17,6 +18,7 @@ from relay.postgres import (
     accounts,
     audit,
     blobs,
+    cluster,
     documents,
     inbox,
     keys,
@@ -39,7 +41,6 @@ from relay.webhooks import DeliveryWrite, SearchWrite
 from relay.writes import (
     AddMember,
     Applied,
-    Beat,
     ClearDeadline,
     CreateRoom,
     ForgetIdempotency,
@@ -61,6 +62,7 @@ PartWrite = (
     | Purge
     | DropRoom
     | AuditWrite
+    | ClusterWrite
     | ScheduleWrite
     | KeysWrite
     | DoorbellWrite
@@ -79,7 +81,6 @@ Change = (
     | PutSession
     | SetDeadline
     | ClearDeadline
-    | Beat
     | PutIdempotency
     | ForgetIdempotency
     | Revoke
@@ -109,7 +110,7 @@ async def apply(db: Connection, epoch: int, change: Change) -> Applied:
             return await _set_deadline(db, change)
         case PutIdempotency():
             return await _put_idempotency(db, change)
-        case ClearDeadline() | Beat() | ForgetIdempotency() | Revoke() | Reinstate():
+        case ClearDeadline() | ForgetIdempotency() | Revoke() | Reinstate():
             return Applied(changed=await _count_changed(db, change) > 0)
         case _:
             return await _apply_to_part(db, epoch, change)
@@ -134,6 +135,8 @@ async def _apply_to_part(  # noqa: C901 - one row for each part
             return await accounts.erase(db, change)
         case _ if isinstance(change, AuditWrite):
             return await audit.apply(db, change)
+        case _ if isinstance(change, ClusterWrite):
+            return await cluster.apply(db, change)
         case _ if isinstance(change, ScheduleWrite):
             return await scheduling.apply(db, change)
         case _ if isinstance(change, KeysWrite):
@@ -149,20 +152,12 @@ async def _apply_to_part(  # noqa: C901 - one row for each part
 
 
 async def _count_changed(
-    db: Connection, change: ClearDeadline | Beat | ForgetIdempotency | Revoke | Reinstate
+    db: Connection, change: ClearDeadline | ForgetIdempotency | Revoke | Reinstate
 ) -> int:
     """The writes that are one statement and fail for no reason of their own."""
     match change:
         case ClearDeadline(session, kind):
             return await count(db, "DELETE FROM deadlines WHERE session = $1 AND kind = $2", session, kind)
-        case Beat(node, at_ms):
-            return await count(
-                db,
-                "INSERT INTO beats AS b (node, at_ms) VALUES ($1, $2) "
-                "ON CONFLICT (node) DO UPDATE SET at_ms = excluded.at_ms WHERE b.at_ms < excluded.at_ms",
-                node,
-                at_ms,
-            )
         case ForgetIdempotency(before_ms):
             return await count(db, "DELETE FROM idempotency WHERE at_ms < $1", before_ms)
         case Revoke(account, device, at_ms):

@@ -181,12 +181,6 @@ async def sessions_in(db: Connection, state: str, after: str, limit: int) -> tup
     return tuple([Session(*row) for row in rows])
 
 
-async def beat(db: Connection, node: str) -> int | None:
-    """When a node was last known to be alive."""
-    at_ms: int | None = await db.fetchval("SELECT at_ms FROM beats WHERE node = $1", node)
-    return at_ms
-
-
 async def deadlines(db: Connection, due_before_ms: int, limit: int) -> tuple[Deadline, ...]:
     """What is due, earliest first."""
     rows = await db.fetch(

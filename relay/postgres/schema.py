@@ -215,12 +215,6 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
             )
             """,
             """
-            CREATE TABLE beats (
-                node TEXT COLLATE "C" PRIMARY KEY,
-                at_ms BIGINT NOT NULL
-            )
-            """,
-            """
             CREATE TABLE idempotency (
                 key TEXT COLLATE "C" PRIMARY KEY,
                 request_hash BYTEA NOT NULL,
@@ -406,6 +400,28 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
             )
             """,
             "CREATE INDEX doorbells_by_due ON doorbells (due_ms, no) WHERE due_ms IS NOT NULL",
+            """
+            CREATE TABLE nodes (                     -- those that live
+                name TEXT COLLATE "C" PRIMARY KEY,
+                beat BIGINT NOT NULL,
+                at_ms BIGINT NOT NULL,
+                version TEXT COLLATE "C" NOT NULL,
+                region TEXT COLLATE "C" NOT NULL,
+                url TEXT COLLATE "C" NOT NULL,
+                participants BIGINT NOT NULL,
+                connections BIGINT NOT NULL,
+                draining BOOLEAN NOT NULL,
+                drain BOOLEAN NOT NULL DEFAULT FALSE
+            ) WITH (fillfactor = 50)
+            """,
+            """
+            CREATE TABLE graves (                    -- those that were taken for dead
+                name TEXT COLLATE "C" PRIMARY KEY,
+                at_ms BIGINT NOT NULL,
+                region TEXT COLLATE "C" NOT NULL,
+                settled_ms BIGINT                    -- nothing is left to do since then
+            )
+            """,
         ),
     ),
 )

@@ -7,6 +7,7 @@ from relay.accounts import Departure, Remains
 from relay.audit_chain import AuditRecord
 from relay.audit_trail import AuditAnchor, AuditCheckpoint, AuditFilter, AuditHead, AuditHold, Grant
 from relay.blob_rows import BlobRow, BlobTotals
+from relay.cluster import Nodes
 from relay.documents import Document
 from relay.errors import StoreClosed, StoreRestored
 from relay.group import Done, GroupCommit
@@ -16,6 +17,7 @@ from relay.postgres import (
     accounts,
     audit,
     blobs,
+    cluster,
     documents,
     inbox,
     keys,
@@ -162,8 +164,12 @@ class PostgresStore:
     async def sessions_in(self, state: str, *, after: str = "", limit: int) -> tuple[Session, ...]:
         return await self._read(reads.sessions_in, state, after, limit)
 
-    async def beat(self, node: str) -> int | None:
-        return await self._read(reads.beat, node)
+    @property
+    def shared(self) -> bool:
+        return True
+
+    async def nodes(self) -> Nodes:
+        return await self._read(cluster.nodes)
 
     async def deadlines(self, *, due_before_ms: int, limit: int) -> tuple[Deadline, ...]:
         return await self._read(reads.deadlines, due_before_ms, limit)

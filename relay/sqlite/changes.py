@@ -9,6 +9,7 @@ from typing import assert_never
 from relay.accounts import EraseAccount
 from relay.audit_trail import AuditWrite
 from relay.blob_rows import BlobWrite
+from relay.cluster import ClusterWrite
 from relay.documents import PutDocument
 from relay.errors import BeyondHead, Conflict, NotFound, StaleEpoch
 from relay.inbox import ClearFlag
@@ -22,6 +23,7 @@ from relay.sqlite import (
     accounts,
     audit,
     blobs,
+    cluster,
     documents,
     inbox,
     keys,
@@ -37,7 +39,6 @@ from relay.webhooks import DeliveryWrite, SearchWrite
 from relay.writes import (
     AddMember,
     Applied,
-    Beat,
     ClearDeadline,
     CreateRoom,
     ForgetIdempotency,
@@ -65,6 +66,7 @@ PartWrite = (
     | DoorbellWrite
     | RetentionWrite
     | EraseAccount
+    | ClusterWrite
 )
 
 Change = (
@@ -77,7 +79,6 @@ Change = (
     | PutSession
     | SetDeadline
     | ClearDeadline
-    | Beat
     | PutIdempotency
     | ForgetIdempotency
     | Revoke
@@ -107,7 +108,7 @@ def apply(db: sqlite3.Connection, catalog: Catalog, epoch: int, change: Change) 
             return _set_deadline(db, change)
         case PutIdempotency():
             return _put_idempotency(db, change)
-        case ClearDeadline() | Beat() | ForgetIdempotency() | Revoke() | Reinstate():
+        case ClearDeadline() | ForgetIdempotency() | Revoke() | Reinstate():
             return Applied(changed=_changed(db, change))
         case _:
             return _apply_to_part(db, catalog, epoch, change)
@@ -138,6 +139,8 @@ def _apply_to_part(  # noqa: C901 - one row for each part
             return keys.apply(db, catalog, epoch, change)
         case _ if isinstance(change, DoorbellWrite):
             return push.apply(db, change)
+        case _ if isinstance(change, ClusterWrite):
+            return cluster.apply(db, change)
         case _ if isinstance(change, BlobWrite):
             return blobs.apply(db, catalog, change)
         case _ if isinstance(change, SearchWrite):
@@ -154,20 +157,12 @@ def check_cursor(head: int, current_epoch: int, epoch: int, offset: int) -> None
         raise BeyondHead("the log does not reach that far")
 
 
-def _changed(
-    db: sqlite3.Connection, change: ClearDeadline | Beat | ForgetIdempotency | Revoke | Reinstate
-) -> bool:
+def _changed(db: sqlite3.Connection, change: ClearDeadline | ForgetIdempotency | Revoke | Reinstate) -> bool:
     """The writes that are one statement and fail for no reason of their own."""
     match change:
         case ClearDeadline():
             done = db.execute(
                 "DELETE FROM deadlines WHERE session = ? AND kind = ?", (change.session, change.kind)
-            )
-        case Beat():
-            done = db.execute(
-                "INSERT INTO beats (node, at_ms) VALUES (?, ?) "
-                "ON CONFLICT DO UPDATE SET at_ms = excluded.at_ms WHERE at_ms < excluded.at_ms",
-                (change.node, change.at_ms),
             )
         case ForgetIdempotency():
             done = db.execute("DELETE FROM idempotency WHERE at_ms < ?", (change.before_ms,))

@@ -180,12 +180,6 @@ def sessions_in(db: sqlite3.Connection, state: str, after: str, limit: int) -> t
     return tuple([Session(*row) for row in rows])
 
 
-def beat(db: sqlite3.Connection, node: str) -> int | None:
-    """When a node was last known to be alive."""
-    row = db.execute("SELECT at_ms FROM beats WHERE node = ?", (node,)).fetchone()
-    return int(row[0]) if row is not None else None
-
-
 def deadlines(db: sqlite3.Connection, due_before_ms: int, limit: int) -> tuple[Deadline, ...]:
     """What is due, earliest first."""
     rows = db.execute(

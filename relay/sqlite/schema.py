@@ -429,6 +429,35 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         """,
         "CREATE INDEX departures_by_room ON departures (room_no)",
     ),
+    (
+        """
+        CREATE TABLE nodes (                 -- those that live
+            name TEXT NOT NULL PRIMARY KEY,
+            beat INTEGER NOT NULL,
+            at_ms INTEGER NOT NULL,
+            version TEXT NOT NULL,
+            region TEXT NOT NULL,
+            url TEXT NOT NULL,
+            participants INTEGER NOT NULL,
+            connections INTEGER NOT NULL,
+            draining INTEGER NOT NULL,
+            drain INTEGER NOT NULL DEFAULT 0
+        ) STRICT, WITHOUT ROWID
+        """,
+        """
+        CREATE TABLE graves (                -- those that were taken for dead
+            name TEXT NOT NULL PRIMARY KEY,
+            at_ms INTEGER NOT NULL,
+            region TEXT NOT NULL,
+            settled_ms INTEGER               -- nothing is left to do since then
+        ) STRICT, WITHOUT ROWID
+        """,
+        # Whoever is in a session now was left there by the one node that there was.
+        "INSERT INTO graves (name, at_ms, region) "
+        "SELECT 'local', coalesce((SELECT max(at_ms) FROM beats), 0), '' "
+        "WHERE EXISTS (SELECT 1 FROM sessions)",
+        "DROP TABLE beats",
+    ),
 )
 
 

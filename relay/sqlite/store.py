@@ -11,6 +11,7 @@ from relay.accounts import Departure, Remains
 from relay.audit_chain import AuditRecord
 from relay.audit_trail import AuditAnchor, AuditCheckpoint, AuditFilter, AuditHead, AuditHold, Grant
 from relay.blob_rows import BlobRow, BlobTotals
+from relay.cluster import Nodes
 from relay.documents import Document
 from relay.errors import Overloaded, StoreClosed, Unstorable
 from relay.group import Done, GroupCommit
@@ -40,6 +41,7 @@ from relay.sqlite import (
     accounts,
     audit,
     blobs,
+    cluster,
     documents,
     inbox,
     keys,
@@ -108,6 +110,10 @@ class SqliteStore:
             raise StoreClosed("the store is not open")
         return self._epoch
 
+    @property
+    def shared(self) -> bool:
+        return False
+
     @overload
     async def commit(self, write: Append, /) -> tuple[Appended]: ...
     @overload
@@ -169,9 +175,6 @@ class SqliteStore:
 
     async def sessions_in(self, state: str, *, after: str = "", limit: int) -> tuple[Session, ...]:
         return await self._read(reads.sessions_in, state, after, limit)
-
-    async def beat(self, node: str) -> int | None:
-        return await self._read(reads.beat, node)
 
     async def deadlines(self, *, due_before_ms: int, limit: int) -> tuple[Deadline, ...]:
         return await self._read(reads.deadlines, due_before_ms, limit)
@@ -336,6 +339,9 @@ class SqliteStore:
 
     async def remains(self, account: str) -> Remains:
         return await self._read(accounts.remains, account)
+
+    async def nodes(self) -> Nodes:
+        return await self._read(cluster.nodes)
 
     async def statistics(self) -> StoreStatistics:
         size = await self._read(reads.size_bytes)

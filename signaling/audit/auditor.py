@@ -110,23 +110,43 @@ class Auditor:
         self._witness = await asyncio.to_thread(Witness, Path(self._places.witness))
         await self._check_last()
         self._record("server.started", "server", self._version)
-        await self._write_notes()
+        await self.write_notes()
         await self._sign()
 
     async def stop(self) -> None:
         """Record the end, write what waits, sign the trail up to it."""
         self._record("server.stopped", "server", self._version)
         try:
-            await self._write_notes()
+            await self.write_notes()
             await self._sign()
         except (StoreError, WitnessError) as error:
             _log.error("audit_not_signed", error=type(error).__name__)
         if self._witness is not None:
             self._witness.close()
 
+    async def write_notes(self) -> None:
+        """To be called about once a second on every node: commits what waits.
+
+        If the store does not take it, it goes on waiting.
+        """
+        async with self._writing:  # nothing is taken twice, and nothing overtakes
+            if left_out := self._notes.left_out:
+                _log.warning("audit_overflow", entries=left_out)
+            waiting = self._notes.take()
+            if left_out:
+                waiting = (*waiting, self._overflow(left_out))
+            if not waiting:
+                return
+            try:
+                await self._store.commit(*(AppendAudit(entry) for entry in waiting))
+            except StoreError:
+                for entry in waiting:
+                    self._notes.put(entry)
+                raise
+
     async def tick(self) -> None:
-        """To be called about once a second: writes what was noted, ends grants, signs what has become due."""
-        await self._write_notes()
+        """To be called about once a second on one node: the same, and ends grants, and signs what is due."""
+        await self.write_notes()
         await self._end_grants()
         head = await self._store.audit_head()
         unsigned = head.sequence - self._signed.sequence
@@ -144,23 +164,6 @@ class Auditor:
 
     def _record(self, action: str, kind: str, name: str, *, count: int = 1) -> None:
         self._notes.put(entry_of(CLOCK, action, kind, name, at_ms=self._timebase.now_ms(), count=count))
-
-    async def _write_notes(self) -> None:
-        """Commit what waits. If the store does not take it, it goes on waiting."""
-        async with self._writing:  # nothing is taken twice, and nothing overtakes
-            if left_out := self._notes.left_out:
-                _log.warning("audit_overflow", entries=left_out)
-            waiting = self._notes.take()
-            if left_out:
-                waiting = (*waiting, self._overflow(left_out))
-            if not waiting:
-                return
-            try:
-                await self._store.commit(*(AppendAudit(entry) for entry in waiting))
-            except StoreError:
-                for entry in waiting:
-                    self._notes.put(entry)
-                raise
 
     def _overflow(self, count: int) -> AuditEntry:
         return entry_of(CLOCK, "audit.overflow", "audit", "", at_ms=self._timebase.now_ms(), count=count)

@@ -40,7 +40,7 @@ def add_parser(subparsers: _SubParsersAction[ArgumentParser]) -> None:
 
 
 def run(args: Namespace) -> int:
-    """Serve. Returns 0 after a planned stop, 1 if the server could not start."""
+    """Serve. Returns 0 after a planned stop, 1 if the server could not start, or was taken for dead."""
     try:
         settings = settings_from(args)
     except ConfigError as error:
@@ -65,12 +65,23 @@ async def _serve(settings: Settings, *, development: bool) -> int:
     _relax_collector()
     sys.stdout.write(_greeting(node.url, settings) if development else f"Rapport serves {node.url}\n")
     sys.stdout.flush()
-    await stopping.wait()
+    await _first(stopping, node.keeper.ending)
     for number in STOP_SIGNALS:  # whoever asks a second time is in a hurry
         loop.remove_signal_handler(number)
         signal.signal(number, signal.SIG_DFL)
     await node.stop()
+    if node.keeper.end == "buried":
+        sys.stderr.write("rapport: the other nodes took this one for dead; start it again\n")
+        return 1
     return 0
+
+
+async def _first(*events: asyncio.Event) -> None:
+    """Wait until one of them is set."""
+    waiting = [asyncio.create_task(event.wait()) for event in events]
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    for one in waiting:
+        one.cancel()
 
 
 def _relax_collector() -> None:

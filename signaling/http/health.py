@@ -21,10 +21,12 @@ from relay.store import Store
 from relay.webhooks import Backlog
 from rtc.control import WorkerStats
 from rtc.errors import RtcError
+from signaling.cluster.duties import Duties
+from signaling.cluster.keeper import Keeper
 from signaling.door.hub import Hub
 from signaling.http.serving import bearer
 from signaling.media.pool import Pool
-from signaling.observe.metrics import CONTENT_TYPE, Metrics, Snapshot
+from signaling.observe.metrics import CONTENT_TYPE, ClusterFigures, Metrics, Snapshot
 from signaling.timebase import Timebase
 
 ANSWER_SECONDS = 2.0
@@ -49,6 +51,8 @@ class Health:
         bus: Bus,
         hub: Hub,
         pool: Pool,
+        keeper: Keeper,
+        duties: Duties,
         metrics: Metrics,
         metrics_token: str | None,
         timebase: Timebase,
@@ -58,6 +62,8 @@ class Health:
         self._bus = bus
         self._hub = hub
         self._pool = pool
+        self._keeper = keeper
+        self._duties = duties
         self._metrics = metrics
         self._metrics_token = metrics_token
         self._timebase = timebase
@@ -86,6 +92,7 @@ class Health:
         snapshot = Snapshot(
             hub=self._hub.stats(),
             bus=self._bus.statistics,
+            cluster=ClusterFigures(len(self._keeper.alive()), self._keeper.acting, len(self._duties.own)),
             store=await self._store_statistics(),
             workers=await self._worker_statistics(),
             worker_restarts=self._pool.restarts,
@@ -97,7 +104,12 @@ class Health:
 
     async def _checks(self) -> Mapping[str, bool]:
         store, workers = await asyncio.gather(self._store_statistics(), self._worker_statistics())
-        return {"store": store is not None, "bus": self._bus.statistics.ready, "media": bool(workers)}
+        return {
+            "store": store is not None,
+            "bus": self._bus.statistics.ready,
+            "cluster": self._keeper.acting,
+            "media": bool(workers),
+        }
 
     async def _store_statistics(self) -> StoreStatistics | None:
         try:

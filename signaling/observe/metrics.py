@@ -39,11 +39,24 @@ REQUEST_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
 
 
 @dataclass(frozen=True, slots=True)
+class ClusterFigures:
+    """How a node stands among the others."""
+
+    nodes: int
+    """Those that live, as it sees them, itself included."""
+    acting: bool
+    """Whether the others count on it."""
+    duties: int
+    """What it does for all of them."""
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """Figures that the parts of a node keep themselves."""
 
     hub: HubStatistics
     bus: BusStatistics
+    cluster: ClusterFigures
     store: StoreStatistics | None
     """None when the store does not answer."""
     workers: Mapping[int, WorkerStats]
@@ -197,6 +210,7 @@ class _Figures(Collector):
         yield _counters("rapport_requests_refused", "Requests over WebSockets refused.", "error", refused)
         yield from _bus_figures(snapshot.bus)
         yield _counter("rapport_media_worker_restarts", "Workers that died.", snapshot.worker_restarts)
+        yield from _cluster_figures(snapshot.cluster)
         yield from _store_figures(snapshot.store)
         yield from _blob_figures(snapshot.blobs)
         yield from _media_figures(snapshot.workers)
@@ -208,6 +222,12 @@ def _bus_figures(bus: BusStatistics) -> Iterable[Metric]:
     yield _counter("rapport_bus_dropped", "Notices dropped at a limit, or out of reach.", bus.dropped)
     yield _counter("rapport_bus_gaps", "Times at which notices may have been missed.", bus.gaps)
     yield _counters("rapport_bus_refused", "What came over the bus and was not taken.", "cause", bus.refused)
+
+
+def _cluster_figures(cluster: ClusterFigures) -> Iterable[Metric]:
+    yield _gauge("rapport_cluster_nodes", "Nodes that live, as this one sees them.", cluster.nodes)
+    yield _gauge("rapport_cluster_acting", "Whether the others count on this node.", cluster.acting)
+    yield _gauge("rapport_cluster_duties", "What this node does for all of them.", cluster.duties)
 
 
 def _store_figures(store: StoreStatistics | None) -> Iterable[Metric]:

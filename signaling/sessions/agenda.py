@@ -28,14 +28,15 @@ class Agenda:
         self._horizon_ms = horizon_ms
         self._heap: list[tuple[int, int, str, str, Deadline]] = []  # when to fire, and the store's order
         self._held: set[Deadline] = set()
+        self._left: set[Deadline] = set()  # due, and another node's to carry out
         self._failures: dict[Deadline, int] = {}
         self._known_before_ms = 0
         self._near_before_ms = 0  # what is put before this was perhaps not there yet when it was read
 
     @property
     def held(self) -> int:
-        """How many deadlines wait here. A load of more than that brings something new, or all there is."""
-        return len(self._held)
+        """How many deadlines are known here. A load of more brings something new, or all there is."""
+        return len(self._held) + len(self._left)
 
     def stale(self, now_ms: int) -> bool:
         """Whether deadlines may be due that have not been loaded."""
@@ -50,13 +51,20 @@ class Agenda:
         """What the store holds before ``before_ms``, earliest first; ``complete`` if no limit cut it."""
         for row in rows:
             self._add(row)
+        self._left.difference_update(self._left if complete else rows)
         # A load that was cut says nothing about what follows its last row, not even at the same instant.
         self._known_before_ms = before_ms if complete else rows[-1].due_ms
 
-    def put(self, deadline: Deadline) -> None:
-        """A deadline was set."""
-        if deadline.due_ms < self._near_before_ms:
+    def put(self, deadline: Deadline) -> bool:
+        """A deadline was set. Whether it is so near that others may see it too late."""
+        near = deadline.due_ms < self._near_before_ms
+        if near:
             self._add(deadline)
+        return near
+
+    def look_again(self) -> None:
+        """What is due may be for others to carry out than before: it is to be loaded anew."""
+        self._known_before_ms = 0
 
     def take(self, now_ms: int, limit: int) -> tuple[Deadline, ...]:
         """At most ``limit`` deadlines that are due, in order, no two of the same session.
@@ -78,6 +86,10 @@ class Agenda:
     def done(self, deadline: Deadline) -> None:
         """A deadline that was taken has been carried out."""
         self._failures.pop(deadline, None)
+
+    def leave(self, deadline: Deadline) -> None:
+        """A deadline that was taken is another node's to carry out. It comes again with every load."""
+        self._left.add(deadline)
 
     def failed(self, deadline: Deadline, now_ms: int) -> None:
         """A deadline that was taken could not be carried out: it is due again after a pause that grows."""

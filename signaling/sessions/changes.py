@@ -44,10 +44,12 @@ class Changes:
         deadline_set: Callable[[Deadline], None],
         changed: Callable[[str], None],
         companions: Sequence[Companion] = (),
+        fence: Sequence[Write] = (),
     ) -> None:
         """``deadline_set`` hears of every deadline committed here, ``changed`` of every change.
 
-        What ``companions`` have to write goes into every commit.
+        What ``companions`` have to write goes into every commit, and so does ``fence``: after its death a
+        node brings nobody into a session, where nobody would notice when they are gone.
         """
         self._store = store
         self._ledger = ledger
@@ -56,6 +58,7 @@ class Changes:
         self._deadline_set = deadline_set
         self._changed = changed
         self._companions = companions
+        self._fence = fence
 
     async def find(self, session_id: str) -> Session:
         """A session by its id. ``no_such_session``."""
@@ -82,9 +85,9 @@ class Changes:
         if row is not None:
             await self._commit(row, lambda session, _: core.advance(session, deadline.due_ms))
 
-    async def lose(self, row: rows.Session, since_ms: int) -> None:
-        """Take everyone who is connected to a session that was just read for absent since an instant."""
-        await self._commit(row, lambda session, _: core.lost(session, since_ms))
+    async def lose(self, row: rows.Session, connections: frozenset[str], since_ms: int) -> None:
+        """Take connections of a session that was just read for gone since an instant."""
+        await self._commit(row, lambda session, _: core.lost(session, connections, since_ms))
 
     async def remind(self) -> None:
         """Send the countdowns that are due to those who are in the sessions."""
@@ -100,7 +103,7 @@ class Changes:
             decision = decide(before, now_ms)
             writes = self._writes(before, decision, stored.version, now_ms)
             try:
-                outcomes = await self._ledger.commit(*writes) if writes else ()
+                outcomes = await self._ledger.commit(*writes, *self._fence) if writes else ()
             except Conflict:
                 row = await self._store.session(stored.id)
                 continue

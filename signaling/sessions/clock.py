@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
 
 import structlog
 
@@ -27,25 +28,49 @@ HORIZON_MS = 2_000
 STORE_PAUSE_SECONDS = 0.5
 """How long to wait when the store does not answer."""
 
+
+class Duty(Protocol):
+    """What falls to this node among those that share the store."""
+
+    @property
+    def acting(self) -> bool:
+        """Whether it is to do anything at all."""
+
+    def owns(self, key: str) -> bool:
+        """Whether a session falls to it."""
+
+
 Fire = Callable[[Sequence[Deadline]], Awaitable[tuple[BaseException | None, ...]]]
 
 _log = structlog.get_logger("rapport.clock")
 
 
 class Clock:
-    """Carries out deadlines: never early, each until it has succeeded."""
+    """Carries out deadlines: never early, each until it has succeeded.
 
-    def __init__(self, store: Store, timebase: Timebase, met: Callable[[int], None]) -> None:
+    Those of the sessions that fall to this node, and those that it has set so shortly before they are due
+    that whoever they fall to may see them too late. If two carry out the same, it happens once.
+    """
+
+    def __init__(self, store: Store, timebase: Timebase, met: Callable[[int], None], duty: Duty) -> None:
         """``met`` is told how many milliseconds after it was due each deadline was carried out."""
         self._store = store
         self._timebase = timebase
         self._met = met
+        self._duty = duty
+        self._set_here: set[Deadline] = set()
         self._agenda = Agenda(HORIZON_MS)
         self._changed = asyncio.Event()
 
     def put(self, deadline: Deadline) -> None:
         """A deadline was committed by this node."""
-        self._agenda.put(deadline)
+        if self._agenda.put(deadline):
+            self._set_here.add(deadline)
+        self._changed.set()
+
+    def look_again(self) -> None:
+        """Other sessions may fall to this node than before."""
+        self._agenda.look_again()
         self._changed.set()
 
     async def catch_up(self, fire: Fire) -> None:
@@ -72,6 +97,8 @@ class Clock:
         batch = self._agenda.take(self._timebase.now_ms(), BATCH)
         if not batch:
             return False
+        batch = self._own(batch)
+        self._set_here = {one for one in self._set_here if one.due_ms > self._timebase.now_ms() - HORIZON_MS}
         for deadline, failure in zip(batch, await self._fired(fire, batch), strict=True):
             if failure is None:
                 self._agenda.done(deadline)
@@ -80,6 +107,18 @@ class Clock:
                 _log.error("deadline_failed", kind=deadline.kind, error=type(failure).__name__)
                 self._agenda.failed(deadline, self._timebase.now_ms())
         return True
+
+    def _own(self, batch: Sequence[Deadline]) -> tuple[Deadline, ...]:
+        """Those to be carried out here; the others are left."""
+        own = []
+        for deadline in batch:
+            set_here = deadline in self._set_here
+            self._set_here.discard(deadline)
+            if self._duty.acting and (set_here or self._duty.owns(deadline.session)):
+                own.append(deadline)
+            else:
+                self._agenda.leave(deadline)
+        return tuple(own)
 
     async def _fired(self, fire: Fire, batch: Sequence[Deadline]) -> Sequence[BaseException | None]:
         try:

@@ -13,7 +13,6 @@ people talk); here is what holds for all of them: time goes on, and segments fol
 from __future__ import annotations
 
 from dataclasses import replace as amended
-from itertools import chain
 from typing import assert_never
 
 from msgspec.structs import replace
@@ -96,17 +95,15 @@ def decide(session: Session, command: Command, now_ms: int) -> Decision:
     return before.then(after).then(advance(after.session, now_ms))
 
 
-def lost(session: Session, since_ms: int) -> Decision:
-    """Everyone has been cut off since ``since_ms``, which is only known now: the server was down.
+def lost(session: Session, connections: frozenset[str], since_ms: int) -> Decision:
+    """These connections have been cut off since ``since_ms``, which is only known now: their node died.
 
     Unlike a :class:`Drop`, which is known when it happens, it comes before what has fallen due since then.
     What was due by then comes first, at its own time, even if the server did not live to carry it out.
     """
     at_ms = max(since_ms, session.changed_ms)
     before = advance(session, at_ms)
-    places = (*before.session.participants, *before.session.waiting)
-    everyone = frozenset(chain.from_iterable(one.connections for one in places))
-    dropped = entrance.drop(before.session, Drop(everyone), at_ms)
+    dropped = entrance.drop(before.session, Drop(connections), at_ms)
     return before.then(_completed(before.session, dropped, at_ms))
 
 

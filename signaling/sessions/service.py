@@ -26,11 +26,13 @@ from protocol.sessions import (
     SessionView,
 )
 from relay import rows
+from relay.cluster import Grave
 from relay.errors import StoreError
 from relay.rows import Deadline, SessionCursor
 from relay.store import Store
-from relay.writes import Beat, Write
+from relay.writes import Write
 from signaling.caller import Caller
+from signaling.cluster.names import node_of
 from signaling.sessions import core, moves, views
 from signaling.sessions.changes import Changes
 from signaling.sessions.commands import Agreed, Cancel, Drop, Join, Leave, Move, Policy, Rehost, Stop
@@ -42,9 +44,6 @@ from signaling.timebase import Timebase
 
 DAY_MS = 86_400_000
 PAGE = 256
-NODE = "local"
-"""The name of this node among those that share the store."""
-
 RUNNING = ("open", "live", "overrun")
 """The states in which somebody can be in a session."""
 
@@ -241,32 +240,34 @@ class Sessions:
         carried_out = map(self._changes.elapse, deadlines, stored)
         return tuple(await asyncio.gather(*carried_out, return_exceptions=True))
 
-    async def recover(self) -> None:
-        """Take everyone whom an earlier life of this process has left in a session for absent since its end.
+    async def node_died(self, grave: Grave) -> None:
+        """Take whoever was in a session by way of a node that is gone for absent since its last sign of life.
 
-        To be called before anything is fired.
+        Repeatable. What else has fallen due since then is best fired after this.
         """
-        # Without a beat it ended within a second of the last change, which counts then. A beat lies ahead if
-        # the machine's clock has been set back meanwhile: there nobody has been absent yet.
-        alive_ms = min(await self._store.beat(NODE) or 0, self._timebase.now_ms())
+        # A sign of life lies ahead if the machine's clock has been set back since, or goes behind that of the
+        # node: there nobody has been absent yet.
+        alive_ms = min(grave.at_ms, self._timebase.now_ms())
         for state in RUNNING:
             after = ""
             while page := await self._store.sessions_in(state, after=after, limit=PAGE):
+                # Read after the sessions, so that no node is missing that has brought somebody into one.
+                others = await self._nodes_besides(grave.name)
                 for row in page:
-                    await self._lose(row, alive_ms)
+                    await self._lose(row, others, alive_ms)
                 after = page[-1].id
 
-    async def tick(self) -> None:
-        """To be called about once a second: repeats what the store did not take, sends due countdowns.
+    @property
+    def settled(self) -> bool:
+        """Whether no connection of this node is in a session any more, as far as the store knows, too."""
+        return not self._joined and not self._unsaid
 
-        As long as somebody is in a session it also notes in the store that this process is alive.
-        """
+    async def tick(self) -> None:
+        """To be called about once a second: repeats what the store did not take, sends due countdowns."""
         unsaid, self._unsaid = self._unsaid, []
         for session_id, gone in unsaid:
             await self._gone(session_id, gone)
         await self._changes.remind()
-        if any(self._joined.values()):
-            await self._store.commit(Beat(NODE, self._timebase.now_ms()))
 
     # --- Inside ---
 
@@ -325,11 +326,20 @@ class Sessions:
             if error.kind.temporary:
                 self._unsaid.append((session_id, gone))
 
-    async def _lose(self, row: rows.Session, alive_ms: int) -> None:
+    async def _nodes_besides(self, gone: str) -> frozenset[str]:
+        """The nodes whose connections may live, or are another grave's."""
+        nodes = await self._store.nodes()
+        return frozenset({one.name for one in nodes.living} | {one.name for one in nodes.buried}) - {gone}
+
+    async def _lose(self, row: rows.Session, others: frozenset[str], alive_ms: int) -> None:
         try:
-            await self._changes.lose(row, alive_ms)
+            connections = from_row(row).connections
         except msgspec.MsgspecError:
             _log.error("session_not_readable", session=row.id)
+            return
+        gone = frozenset(one for one in connections if node_of(one) not in others)
+        if gone:
+            await self._changes.lose(row, gone, alive_ms)
 
 
 def _readable(row: rows.Session) -> Session | None:

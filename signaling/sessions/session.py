@@ -156,6 +156,12 @@ class Session(Struct, frozen=True):
         return tuple(one.account for one in self.participants)
 
     @property
+    def connections(self) -> frozenset[str]:
+        """The connections of all who are in it or in its waiting room."""
+        places = (*self.participants, *self.waiting)
+        return frozenset(connection for one in places for connection in one.connections)
+
+    @property
     def timing(self) -> tuple[int, int, bool]:
         """What a calendar shows of it: start, agreed end, whether it is cancelled."""
         return self.starts_ms, self.agreed_end_ms, self.state == "cancelled"

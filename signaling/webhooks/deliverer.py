@@ -26,7 +26,7 @@ from signaling.webhooks.schedule import Agenda, Failed, Pace, Result, settle
 STORE_PAUSE_SECONDS = 1.0
 """How long to wait when the store does not answer, or takes nothing."""
 
-LONGEST_SLEEP_SECONDS = 5.0
+LONGEST_SLEEP_SECONDS = 1.0
 """How long something that is due can go unnoticed when nobody has said so: it was put by another node, or
 whoever put it did not live to say so.
 """

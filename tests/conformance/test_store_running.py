@@ -1,4 +1,4 @@
-"""What every Store does with running sessions, signs of life, and the settings of rooms."""
+"""What every Store does with running sessions and the settings of rooms."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from relay.errors import NotFound
 from relay.rows import Session
 from relay.store import Store
-from relay.writes import Applied, Beat, CreateRoom, PutSession, SetRoomBody
+from relay.writes import Applied, CreateRoom, PutSession, SetRoomBody
 from tests.conformance.places import Place
 
 
@@ -34,13 +34,6 @@ async def test_sessions_in_a_state_are_paged_by_id(store: Store) -> None:
     await store.commit(PutSession(Session("a", "r", 5, 9, "over", 2, b""), 1))
     assert [one.id for one in await store.sessions_in("over", limit=9)] == ["a", "c"]
     assert await store.sessions_in("unheard of", limit=9) == ()
-
-
-async def test_the_last_beat_of_a_node_is_known(store: Store) -> None:
-    assert await store.beat("n") is None
-    assert await store.commit(Beat("n", 5), Beat("m", 9)) == (Applied(), Applied())
-    assert await store.commit(Beat("n", 4)) == (Applied(changed=False),)
-    assert (await store.beat("n"), await store.beat("m")) == (5, 9)
 
 
 async def test_a_room_takes_other_settings(store: Store) -> None:

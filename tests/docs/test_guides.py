@@ -17,7 +17,7 @@ from relay.webhooks import Backlog
 from rtc.control import WorkerStats
 from signaling.door.hub import HubStatistics
 from signaling.http.api import ENDPOINTS
-from signaling.observe.metrics import Metrics, Snapshot
+from signaling.observe.metrics import ClusterFigures, Metrics, Snapshot
 
 ROOT = DOCS.parent
 SECRET = "a secret for tests that is long enough"
@@ -68,6 +68,7 @@ def test_every_metric_is_explained() -> None:
     snapshot = Snapshot(
         HubStatistics(0, 0, {"code": 1}, {"error": 1}),
         BusStatistics(ready=True, refused={"cause": 1}),
+        ClusterFigures(1, acting=True, duties=1),
         StoreStatistics(0, 0, 0, 0, 0),
         {0: statistics},
         0,

@@ -12,7 +12,14 @@ from tests.signaling.nodes import BackEnd, back_end, running_node, settings, tok
 
 async def until_ready_is(api: BackEnd, wanted: bool) -> None:
     """Wait until ``/readyz`` says so; of all its parts only the bus may differ."""
-    expected = {"ready": wanted, "serving": True, "store": True, "bus": wanted, "media": True}
+    expected = {
+        "ready": wanted,
+        "serving": True,
+        "store": True,
+        "bus": wanted,
+        "cluster": True,
+        "media": True,
+    }
     answer = await api.get("/readyz")
     async with asyncio.timeout(60):
         while answer.json != expected:

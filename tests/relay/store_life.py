@@ -15,6 +15,7 @@ from relay.audit_trail import (
     PutGrant,
 )
 from relay.blob_rows import BeginBlob, BlobLimits, BlobRow, FinishBlob
+from relay.cluster import BeatNode, BuryNode, NodeRow
 from relay.documents import PutDocument
 from relay.inbox import MESSAGE, QUESTION
 from relay.keys import (
@@ -36,7 +37,6 @@ from relay.writes import (
     Ack,
     AddMember,
     Append,
-    Beat,
     CreateRoom,
     PutIdempotency,
     PutSession,
@@ -119,7 +119,9 @@ def _blobs() -> tuple[Write, ...]:
 def _others() -> tuple[Write, ...]:
     return (
         PutDocument("inbox", "ann", b"settings"),
-        Beat("node", 5),
+        BeatNode(NodeRow("living", 1, 5, "1.0", "eu", "https://one", 3, 5, draining=False)),
+        BeatNode(NodeRow("dead", 1, 5, "1.0", "eu", "https://two", 3, 5, draining=True)),
+        BuryNode("dead", 1),
         PutIdempotency(IdempotencyRecord("key", b"hash", b"response", 5)),
         Revoke("cleo", None, 5),
         PutDelivery("d1", "endpoint", "lane", "message.unread", b"{}", 5),

@@ -11,12 +11,14 @@ from typing import Any
 
 import asyncpg
 import pytest
+from msgspec.structs import replace
 
 from relay.audit_chain import AuditEntry
 from relay.audit_trail import AppendAudit, AuditHold, HoldAudit
 from relay.blob_rows import BeginBlob, BlobLimits, BlobRow, FinishBlob
+from relay.cluster import BeatNode, BuryNode, Fence, NodeRow
 from relay.documents import Document, PutDocument
-from relay.errors import Conflict, Outdated, StoreError, TooMany
+from relay.errors import Conflict, NodeBuried, Outdated, StoreError, TooMany
 from relay.inbox import MESSAGE
 from relay.invariants import chain_fault
 from relay.keys import (
@@ -421,6 +423,22 @@ async def test_nothing_goes_any_more_once_a_hold_stands(stores: Two, place: Post
             assert not held.done(), "it is not said to stand while something is on its way out"
         await held
     assert errors([await outcome(stores[0], Purge(found, LATER, LATER))]) == {Conflict: 1}
+
+
+async def test_a_node_is_buried_behind_what_it_is_writing(stores: Two, place: PostgresPlace) -> None:
+    one, other = stores
+    node = NodeRow("node", 1, 1, "1.0", "", "", 0, 0, draining=False)
+    await one.commit(BeatNode(node))
+    async with connection(place) as slow:
+        async with slow.transaction():
+            await changes.apply(slow, one.epoch, Fence("node"))
+            await one.commit(BeatNode(replace(node, beat=2)))  # which nobody has to wait for
+            buried = asyncio.ensure_future(other.commit(BuryNode("node", 2)))
+            await waiting(place, buried)
+            assert not buried.done(), "what is seen as buried has written all that it ever will"
+        await buried
+    again = await all_of(stores, (BeatNode(node),), (Fence("node"),))
+    assert errors(again) == {NodeBuried: 4}
 
 
 # --- What has versions

@@ -40,6 +40,17 @@ POLICY = Policy(
 )
 
 
+class Duty:
+    """Which sessions fall to a node: all, but for those named."""
+
+    def __init__(self, *others: str) -> None:
+        self.acting = True
+        self.others = set(others)
+
+    def owns(self, key: str) -> bool:
+        return key not in self.others
+
+
 class HandClock:
     """A clock that is moved by hand."""
 

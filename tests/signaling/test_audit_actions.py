@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any, get_args
 
-from relay import documents, inbox, keys, push, ratings, retention, writes
+from relay import cluster, documents, inbox, keys, push, ratings, retention, writes
 from relay.accounts import EraseAccount
 from relay.audit_trail import AuditWrite, HoldAudit, ReleaseAudit
 from relay.blob_rows import BlobWrite
@@ -43,6 +43,7 @@ RECORDED = {
     EraseAccount,
     push.PutDoorbell,
     push.DropDoorbell,
+    cluster.DrainNode,
 }
 WITH_AN_EVENT = {writes.AddMember, writes.RemoveMember, writes.PutSession, inbox.ClearFlag}
 """Each is in one commit with an event of the log, which is what is recorded."""
@@ -52,7 +53,6 @@ OF_THE_SERVER_ITSELF = {
     writes.MarkRead,
     writes.SetDeadline,
     writes.ClearDeadline,
-    writes.Beat,
     writes.PutIdempotency,
     writes.ForgetIdempotency,
     keys.NameDevice,
@@ -61,6 +61,11 @@ OF_THE_SERVER_ITSELF = {
     keys.ForgetClaims,
     push.NoteUnrung,
     push.SettleDoorbell,
+    cluster.BeatNode,
+    cluster.BuryNode,
+    cluster.SettleNode,
+    cluster.ForgetNodes,
+    cluster.Fence,
 }
 """How far somebody has received and read, what devices do among themselves, what the server notes."""
 

@@ -18,6 +18,7 @@ from relay.writes import ClearDeadline, CreateRoom, PutSession, SetDeadline
 from signaling.sessions import clock as clock_module
 from signaling.sessions.clock import Clock
 from signaling.timebase import Timebase, boot_ns
+from tests.signaling.sessions_kit import Duty
 
 TIMEBASE = Timebase()
 
@@ -69,9 +70,9 @@ async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
 
 
 @asynccontextmanager
-async def running(store: Any) -> AsyncIterator[tuple[Clock, Recorder]]:
+async def running(store: Any, duty: Duty | None = None) -> AsyncIterator[tuple[Clock, Recorder]]:
     recorder = Recorder(store)
-    clock = Clock(store, TIMEBASE, recorder.lateness.append)
+    clock = Clock(store, TIMEBASE, recorder.lateness.append, duty or Duty())
     task = asyncio.create_task(clock.run(recorder))
     try:
         yield clock, recorder
@@ -121,7 +122,7 @@ async def test_thousands_due_in_the_same_second_are_handled_in_bounded_batches(s
         return (None,) * len(batch)
 
     batches: list[int] = []
-    await Clock(store, TIMEBASE, lambda _: None).catch_up(at_once)
+    await Clock(store, TIMEBASE, lambda _: None, Duty()).catch_up(at_once)
     assert sum(batches) == 2000
     assert max(batches) <= clock_module.BATCH
 

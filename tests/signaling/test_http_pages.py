@@ -92,7 +92,7 @@ async def test_health_says_what_answers(api: BackEnd, node: Node, monkeypatch: p
     ready = await api.get("/readyz")
     assert (ready.status, ready.json) == (
         200,
-        {"ready": True, "serving": True, "store": True, "bus": True, "media": True},
+        {"ready": True, "serving": True, "store": True, "bus": True, "cluster": True, "media": True},
     )
 
     async def hangs() -> None:

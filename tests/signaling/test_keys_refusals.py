@@ -18,7 +18,7 @@ from protocol.e2ee.messages import MessageHeader
 from protocol.e2ee.prekeys import Prekey, SignedPrekey, make_prekey
 from protocol.e2ee.structures import unpack
 from relay.bus import BusStatistics
-from signaling.observe.metrics import Snapshot
+from signaling.observe.metrics import ClusterFigures, Snapshot
 from tests.signaling.door_client import DoorClient, Frame, door_client, new_mid
 from tests.signaling.door_server import DoorServer, door_server
 from tests.signaling.keys_kit import now_ms, of_epoch, plain
@@ -87,7 +87,14 @@ KINDS = ("one_time", "last_resort", "none")
 def counted(server: DoorServer) -> dict[str, float]:
     """The metrics about keys."""
     text = server.metrics.exposition(
-        Snapshot(server.hub.stats(), BusStatistics(ready=True), None, {}, 0)
+        Snapshot(
+            server.hub.stats(),
+            BusStatistics(ready=True),
+            ClusterFigures(1, acting=True, duties=0),
+            None,
+            {},
+            0,
+        )
     ).decode()
     lines = [line.rsplit(" ", 1) for line in text.splitlines() if line.startswith("rapport_prekeys")]
     return {series: float(value) for series, value in lines}

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from protocol.sessions import SessionModality
+from relay.cluster import Grave
 from signaling.usage.records import usage_of
 from tests.signaling.sessions_kit import MINUTE, HandClock, Kit, person
 
@@ -45,7 +46,7 @@ async def test_a_millisecond_decides(tmp_path: Path, span_ms: int, minutes: int,
         await kit.sessions.perform(BEN_AGAIN, SessionModality(1, "s", "video"))
     clock.wait_ms(45_000)
     async with Kit(tmp_path / "store.db", clock) as kit:
-        await kit.sessions.recover()
+        await kit.sessions.node_died(Grave("dead", 0, ""))
         await kit.sessions.join(ANNA, "s")
         await kit.sessions.join(BEN, "s")
         clock.wait_ms(began_ms + 7 + span_ms - clock.ms)

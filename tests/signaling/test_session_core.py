@@ -188,17 +188,17 @@ class TestLeavingAndAbsence:
         assert "absence" not in deadlines(both)
 
     def test_after_a_restart_one_has_been_absent_since_the_server_was(self) -> None:
-        gone = lost(live(), START + MINUTE).session
+        gone = lost(live(), live().connections, START + MINUTE).session
         assert [one.absent_ms for one in gone.participants] == [START + MINUTE] * 2
         later = advance(gone, END)
         assert changes(later) == ["left", "left", "ended"]
         assert later.session.segments[-1] == Segment(START, START + MINUTE, "video", ("anna", "ben"))
 
     def test_what_was_due_while_the_server_was_alive_comes_before_the_loss(self) -> None:
-        ended = lost(live(), END + 5)
+        ended = lost(live(), live().connections, END + 5)
         assert [(one.change, one.due_ms) for one in ended.events] == [("ended", END)]
         assert (ended.session.ended_ms, ended.session.segments[-1].ends_ms) == (END, END)
-        assert lost(live(), END - 1).session.segments[-1].ends_ms is None
+        assert lost(live(), live().connections, END - 1).session.segments[-1].ends_ms is None
 
     def test_an_absence_that_was_not_bridged_before_the_end_is_not_counted(self) -> None:
         dropped = decide(live(), Drop(frozenset({"c2"})), END - 10).session

@@ -197,11 +197,11 @@ class Histories(RuleBasedStateMachine):
         self.now += down
         everyone = frozenset(f"{account}{device}" for account in ROLES for device in range(2))
         self.session = from_row(to_row(self.session, 1))
-        whole = lost(self.session, alive)
+        whole = lost(self.session, self.session.connections, alive)
         self.take(advance(self.session, alive), alive)
         self.disconnect(everyone, alive)
-        assert lost(self.session, alive).session == whole.session
-        self.take(lost(self.session, alive), alive)
+        assert lost(self.session, self.session.connections, alive).session == whole.session
+        self.take(lost(self.session, self.session.connections, alive), alive)
 
     @rule(hours=st.sampled_from([-1, 1]))
     def step_clock(self, hours: int) -> None:

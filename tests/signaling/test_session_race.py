@@ -17,7 +17,7 @@ from signaling.sessions.clock import Clock
 from signaling.sessions.service import Sessions
 from signaling.sessions.telling import Telling
 from signaling.sessions.terms import Wishes
-from tests.signaling.sessions_kit import MINUTE, POLICY, Kit, Told, person
+from tests.signaling.sessions_kit import MINUTE, POLICY, Duty, Kit, Told, person
 
 SESSIONS = 2000
 HELD = 40
@@ -36,7 +36,7 @@ class Node:
     def __init__(self, kit: Kit) -> None:
         self.told = Told()
         self.met: list[int] = []
-        self.clock = Clock(kit.store, kit.timebase, self.met.append)
+        self.clock = Clock(kit.store, kit.timebase, self.met.append, Duty())
         rooms = Rooms(kit.store, LocalBus(), kit.timebase)
         telling = Telling(kit.store, self.told, self.told, kit.timebase)
         changes = Changes(kit.store, rooms, telling, kit.timebase, self.clock.put, lambda _: None)

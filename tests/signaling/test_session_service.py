@@ -13,6 +13,7 @@ from protocol import errors
 from protocol.errors import ErrorKind, ProtocolError
 from protocol.fields import Role
 from protocol.sessions import SessionUrgent
+from relay.cluster import Grave
 from relay.errors import StoreFull
 from relay.rows import IdempotencyRecord
 from relay.writes import Outcome, PutIdempotency, PutSession, Write
@@ -254,7 +255,7 @@ async def test_one_broken_session_does_not_hold_up_the_others(kit: Kit) -> None:
     await kit.scheduled("running")
     await kit.live("running")
     kit.clock.wait_ms(1)
-    await kit.sessions.recover()
+    await kit.sessions.node_died(Grave("dead", kit.clock.ms, ""))
     assert "absence" in {row.kind for row in await kit.store.deadlines(due_before_ms=1 << 52, limit=10)}
 
 
@@ -270,11 +271,10 @@ async def test_after_a_restart_everyone_has_been_absent_since_the_process_was_la
         await kit.live("short")
         await kit.live("long")
         clock.wait_ms(2 * MINUTE)
-        await kit.sessions.tick()
         died_ms = clock.ms
     clock.wait_ms(MINUTE + 1)
     async with Kit(tmp_path / "store.db", clock) as kit:
-        await kit.sessions.recover()
+        await kit.sessions.node_died(Grave("dead", died_ms, ""))
         await kit.fire_due()
         end = (await kit.log())[-1]
         assert (end.session, end.change, end.due_ms) == ("short", "ended", clock.ms - 1)
@@ -300,10 +300,10 @@ async def test_a_clock_that_was_set_back_between_processes_keeps_nobody_in(tmp_p
         await kit.live()
         joined_ms = clock.ms
         clock.wait_ms(30 * MINUTE)
-        await kit.sessions.tick()
+        died_ms = clock.ms
     clock.wait_ms(-20 * MINUTE)
     async with Kit(tmp_path / "store.db", clock) as kit:
-        await kit.sessions.recover()
+        await kit.sessions.node_died(Grave("dead", died_ms, ""))
         assert {one.absent_ms for one in (await kit.sessions.find("s")).participants} == {clock.ms}
         clock.wait_ms(90_000)
         await kit.fire_due()
@@ -324,7 +324,7 @@ async def test_an_urgent_session_without_deadlines_is_found_after_a_restart(tmp_
         clock.wait_ms(2 * MINUTE)
         assert await due(kit) == {}
     async with Kit(tmp_path / "store.db", clock) as kit:
-        await kit.sessions.recover()
+        await kit.sessions.node_died(Grave("dead", 0, ""))
         assert "absence" in await due(kit)
 
 
