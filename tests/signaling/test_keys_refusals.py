@@ -139,6 +139,31 @@ async def test_no_more_devices_ask_than_may(ben: Owner, server: DoorServer) -> N
         assert name(await second.request("keys.prekeys.put")) == "no_such_device"
 
 
+async def test_a_device_is_renamed_by_itself_or_by_one_that_is_listed(
+    ben: Owner, ann: Owner, server: DoorServer
+) -> None:
+    async def rename(client: DoorClient, device: str, called: bytes) -> str:
+        return name(await client.request("device.rename", device=device, sealed_name=called))
+
+    assert await rename(ben.client, "ben-1", b"x") == "no_such_device", "it has not asked to be listed"
+    await ben.enrol()
+    async with door_client(server.url) as second:
+        await second.hello(server.token("ben"), "ben-2")
+        await second.request("device.request", key=bytes(32))
+        assert await rename(second, "ben-2", b"phone") == "ok"
+        assert await rename(second, "ben-1", b"mine now") == "device_unlisted"
+        await ben.client.expect(lambda frame: frame["op"] == "keys.changed" and frame["what"] == "devices")
+        assert await rename(ben.client, "ben-2", b"old phone") == "ok"
+        assert await rename(ben.client, "ben-1", b"desk") == "ok"
+        assert await rename(ben.client, "ben-1", bytes(257)) == "invalid_field"
+        assert await rename(ann.client, "ben-1", b"hers") == "no_such_device", "of her own account"
+        listed = (await second.request("device.list"))["result"]["devices"]
+        assert {one["device"]: one["sealed_name"] for one in listed} == {
+            "ben-1": b"desk",
+            "ben-2": b"old phone",
+        }
+
+
 async def test_a_list_needs_devices_that_have_asked_and_have_prekeys(ben: Owner) -> None:
     assert name(await ben.put_list(ben.next())) == "no_such_device"
     await ben.client.request("device.request", key=ben.key)
