@@ -26,6 +26,8 @@ BENCHES: tuple[str, ...] = (
     "relay_catch_up",
     "clock_lateness",
     "e2ee",
+    "e2ee_browser",
+    "e2ee_wire",
 )
 """The modules of this package that have a ``measure()``, in the order in which they run."""
 
