@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from protocol.e2ee import epochs, messages, ratchet, signing, structures, xwing
-from protocol.e2ee.asking import Event, Lists, MessageData, Missing, SetAside, Suspicion
+from protocol.e2ee.asking import Event, Lists, MessageData, Missing, SendKeys, SetAside, Suspicion
 from protocol.e2ee.circle import read
 from protocol.e2ee.devices import DeviceEntry, SignedList, make_list, next_list
 from protocol.e2ee.epochs import EpochKeys, Place, Recipient
@@ -505,6 +505,53 @@ def test_a_prekey_of_another_device(scene: Scene) -> None:
 def test_no_prekey(scene: Scene) -> None:
     _, ada, _ = scene
     assert claimed(ada, lambda server: server.memory.shelves.clear()) == ["no_prekey"]
+
+
+def test_a_one_time_prekey_handed_out_twice(scene: Scene) -> None:
+    server, ada, ben = scene
+    shelf = server.memory.shelves["ben", "b1"]
+    first, signed = next(iter(shelf.one_time.items()))
+    written(ada, "one")
+    ben.read(ROOM)
+    shelf.one_time = {first: signed}
+    next_day(ada)
+    *_, keys, two = written(ada, "two")
+    deliver(ben, keys, two)
+    assert (texts(ben), found(ben)) == (["one"], ["unknown_prekey", "unknown_prekey"])
+
+
+def test_a_device_said_to_be_barred_finds_that_it_was_left_out(scene: Scene) -> None:
+    server, ada, ben = scene
+    lists = server.lists(ROOM)
+    ada.send(ROOM, "one")
+    ada.save(ada.device.lists(Lists(ROOM, lists.members, lists.lists, (("ben", "b1"),)), ada.now_ms))
+    (due,) = ada.device.requests()
+    assert isinstance(due, SendKeys)
+    assert due.keys.slots == ()
+    deliver(ben, Event(ROOM, Place(1, 1), *ada.who, due.keys))
+    assert found(ben) == ["missing_slot"]
+
+
+def test_a_list_of_before_is_shown_to_whoever_has_not_seen_the_next_until_someone_speaks(
+    scene: Scene,
+) -> None:
+    server, ada, ben = scene
+    let_in(ben, "ben", "b2")
+    cem = App.first(server, "cem", "c1")
+    server.memory.rooms[ROOM].members.add("cem")
+    settle([cem])
+    old = Lists(
+        ROOM,
+        ("ada", "ben", "cem"),
+        tuple((each, server.memory.lists[each][0]) for each in ("ada", "ben", "cem")),
+    )
+    cem.save(cem.device.lists(old, cem.now_ms))
+    assert cem.told == []
+    settle([ada, ben])
+    deliver(cem, *written(ben, "from Ben"))
+    assert texts(cem) == ["from Ben"]
+    cem.save(cem.device.lists(old, cem.now_ms))
+    assert found(cem) == ["list_rolled_back"]
 
 
 def no_key(name: str) -> bytes:
