@@ -31,6 +31,7 @@ from protocol.e2ee.kdf import digest
 from protocol.e2ee.messages import Arrival, Envelope, MessageHeader
 from protocol.e2ee.ratchet import Chain
 from protocol.e2ee.state import FINISHED_KEPT, MIDS_KEPT, Room, Speaker, State
+from protocol.e2ee.structures import EpochId
 
 
 def take(state: State, room: Room, event: Event) -> list[Outcome]:
@@ -73,7 +74,7 @@ def _keys(state: State, room: Room, event: Event, keys: EpochKeys, outcomes: lis
     if room.replaying and _is_own(state, event):
         room.previous = Before(header.epoch, None)
     speaker = room.speakers.get((event.account, event.device))
-    if speaker and header.epoch in (speaker.epoch, *speaker.finished):
+    if speaker and (header.epoch == speaker.epoch or _is_over(speaker, header)):
         if header.after.log < event.place.log:
             return
         raise Replayed()
@@ -84,10 +85,11 @@ def _keys(state: State, room: Room, event: Event, keys: EpochKeys, outcomes: lis
         outcomes.extend(_missing_epochs(event, header, speaker))
     room.speakers[event.account, event.device] = following = Speaker(
         epoch=header.epoch,
+        after=header.after,
         log=event.place.log,
         number=devices.number,
         key=device_key,
-        finished=(*speaker.finished, speaker.epoch)[-FINISHED_KEPT:] if speaker else (),
+        finished=_finished(speaker) if speaker else (),
         mids=speaker.mids if speaker else (),
     )
     try:
@@ -96,6 +98,21 @@ def _keys(state: State, room: Room, event: Event, keys: EpochKeys, outcomes: lis
         following.error = error.name
         if not isinstance(error, BeforeThisDevice):
             raise
+
+
+def _finished(speaker: Speaker) -> tuple[tuple[EpochId, Place], ...]:
+    """The earlier epochs of a speaker that begins another one."""
+    return (*speaker.finished, (speaker.epoch, speaker.after))[-FINISHED_KEPT:]
+
+
+def _is_over(speaker: Speaker, header: EpochHeader | MessageHeader) -> bool:
+    """Whether an epoch is one before the live one: one of those remembered, or of before they were begun."""
+    if any(header.epoch == epoch for epoch, _ in speaker.finished):
+        return True
+    if header.epoch == speaker.epoch or len(speaker.finished) < FINISHED_KEPT:
+        return False
+    _, oldest = speaker.finished[0]
+    return (header.after.log, header.after.offset) <= (oldest.log, oldest.offset)
 
 
 def _raise_floor(state: State, room: Room, header: EpochHeader) -> None:
@@ -183,7 +200,7 @@ def _message(state: State, room: Room, event: Event, body: MessageData, outcomes
     if room.replaying and _is_own(state, event):
         _read_back(room, header, event.place)
     again = header.after.log < event.place.log
-    if header.epoch in speaker.finished:
+    if _is_over(speaker, header):
         if again:
             return
         raise WrongEpoch()

@@ -23,11 +23,11 @@ VERSION = 1
 FINISHED_KEPT = 64
 """Of how many earlier epochs of a device it is remembered that they are over."""
 
-MIDS_KEPT = 128
-"""Of how many messages of a device it is remembered that they were shown."""
-
 SENT_KEPT = 256
 """Of how many messages sent it is remembered that the server had them."""
+
+MIDS_KEPT = SENT_KEPT
+"""Of how many messages of a device it is remembered that they were shown: as many as it may send again."""
 
 OWN_LISTS_KEPT = 8
 """How many of the account's own lists are kept, to bring a server up to date that was restored."""
@@ -45,6 +45,8 @@ class Speaker(_Part):
 
     epoch: EpochId
     """Its live epoch."""
+    after: Place
+    """What it had taken in when it began the epoch."""
     log: int
     """The life of the log in which it was opened."""
     number: int
@@ -58,8 +60,8 @@ class Speaker(_Part):
     """Why not."""
     loose: bool = False
     """Some of its messages were purged unread: a hole before the next one is no alarm."""
-    finished: tuple[EpochId, ...] = ()
-    """Its earlier epochs, the last :data:`FINISHED_KEPT`."""
+    finished: tuple[tuple[EpochId, Place], ...] = ()
+    """Its earlier epochs, the last :data:`FINISHED_KEPT`, each with what it had taken in before."""
     mids: tuple[Bytes16, ...] = ()
     """Its messages shown, the last :data:`MIDS_KEPT`."""
 

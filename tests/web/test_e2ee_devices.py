@@ -14,6 +14,7 @@ from protocol.e2ee.device import Device
 from protocol.e2ee.devices import MAX_DEVICES
 from protocol.e2ee.epochs import ARCHIVE, EpochKeys, Place, find_slot, open_slot
 from protocol.e2ee.kdf import digest
+from protocol.e2ee.state import FINISHED_KEPT
 from tests.protocol.e2ee.app import FEW, START_MS, App, chance
 from tests.protocol.e2ee.server import Log, Server
 from tests.web.browser_app import BrowserApp
@@ -332,6 +333,27 @@ async def test_the_history_is_read_once_when_the_archive_is_unlocked_late(ours: 
     assert tablet.told == []
     await tablet.step("adopt", {"accountSeed": None, "archiveSeed": seed})
     assert await tablet.requests() == []
+
+
+async def test_a_long_conversation_is_read_again_in_silence(ours: Runtime) -> None:
+    """With more epochs than are remembered."""
+    server, ada, ben = await couple(ours)
+    for number in range(FINISHED_KEPT + 3):
+        ben.now_ms += 24 * 3600 * 1000
+        ben.send(ROOM, str(number))
+        await settle(ben)
+        await ada.read(ROOM)
+    shown = texts(ada)
+    assert len(shown) == FINISHED_KEPT + 3
+    log = server.memory.rooms[ROOM].events
+    for old in log[:2]:
+        log.append(replace(old, place=Place(1, len(log) + 1)))
+    await ada.read(ROOM)
+    assert [told["error"] for told in ada.told] == ["replayed", "wrong_epoch"]
+    ada.told.clear()
+    server.restore(server.backup())
+    await settle(ada)
+    assert (texts(ada), ada.told) == (shown, [])
 
 
 async def test_a_device_that_opened_the_vault_lets_itself_and_others_in(ours: Runtime) -> None:

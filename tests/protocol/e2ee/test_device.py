@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from protocol.e2ee import epochs, xwing
@@ -18,9 +20,10 @@ from protocol.e2ee.asking import (
 from protocol.e2ee.contents import Text
 from protocol.e2ee.device import OUTBOX
 from protocol.e2ee.devices import MAX_DEVICES
-from protocol.e2ee.epochs import ARCHIVE, EpochKeys
+from protocol.e2ee.epochs import ARCHIVE, EpochKeys, Place
 from protocol.e2ee.errors import ContentError, OutboxFull, TooManyDevices, UnknownList
 from protocol.e2ee.kdf import digest
+from protocol.e2ee.state import FINISHED_KEPT
 from protocol.e2ee.structures import pack
 from tests.protocol.e2ee.app import ROOM, App, let_in, meet, settle
 from tests.protocol.e2ee.server import Server
@@ -362,6 +365,36 @@ def test_a_restored_server_is_given_the_lists_it_lost(pair: tuple[Server, App, A
     current = server.current("ben")
     assert current is not None
     assert current.number == 2
+
+
+def test_a_long_conversation_is_read_again_in_silence(pair: tuple[Server, App, App]) -> None:
+    """With more epochs than are remembered."""
+    server, ada, ben = pair
+    for number in range(FINISHED_KEPT + 3):
+        ada.now_ms += 24 * 3600 * 1000
+        ada.send(ROOM, str(number))
+        settle([ada, ben])
+    shown = texts(ben)
+    server.restore(server.backup())
+    settle([ada, ben])
+    assert texts(ben) == shown
+    assert (ada.told, ben.told) == ([], [])
+
+
+def test_an_epoch_of_long_ago_that_comes_again_is_a_replay(pair: tuple[Server, App, App]) -> None:
+    server, ada, ben = pair
+    for number in range(FINISHED_KEPT + 3):
+        ada.now_ms += 24 * 3600 * 1000
+        ada.send(ROOM, str(number))
+        settle([ada, ben])
+    log = server.memory.rooms[ROOM].events
+    for old in log[:2]:
+        log.append(replace(old, place=Place(1, len(log) + 1)))
+    ben.read(ROOM)
+    assert [told.error for told in ben.told if isinstance(told, SetAside)] == ["replayed", "wrong_epoch"]
+    ada.send(ROOM, "the next")
+    settle([ada, ben])
+    assert texts(ben)[-1] == "the next"
 
 
 def test_an_epoch_ends_with_its_log(pair: tuple[Server, App, App]) -> None:

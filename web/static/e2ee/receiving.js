@@ -52,7 +52,7 @@ async function takeKeys(state, kem, room, event, outcomes) {
   require(!later, "reordered", "it stands before what its sender had read");
   if (room.replaying && isOwn(state, event)) room.previous = { epoch: header.epoch, last: null };
   const speaker = room.speakers.get(address(account, device)) ?? null;
-  if (speaker !== null && includes([speaker.epoch, ...speaker.finished], header.epoch)) {
+  if (speaker !== null && (equal(speaker.epoch, header.epoch) || isOver(speaker, header))) {
     require(header.after.log < place.log, "replayed", "it was opened before");
     return;
   }
@@ -72,9 +72,10 @@ async function takeKeys(state, kem, room, event, outcomes) {
   }
 }
 
-function follow(speaker, { epoch }, { log, number, key }) {
+function follow(speaker, { epoch, after }, { log, number, key }) {
   return {
     epoch, // its live epoch
+    after, // what it had taken in when it began that
     log, // the life of the log in which it was opened
     number, // of its account's list under which it speaks
     key, // the device's public key, from that list
@@ -82,9 +83,21 @@ function follow(speaker, { epoch }, { log, number, key }) {
     exporter: null,
     error: "", // why not
     loose: false, // some of its messages were purged unread: a hole before the next one is no alarm
-    finished: speaker === null ? [] : [...speaker.finished, speaker.epoch].slice(-FINISHED_KEPT),
+    finished: speaker === null ? [] : [...speaker.finished, begunBy(speaker)].slice(-FINISHED_KEPT),
     mids: speaker?.mids ?? [], // its messages shown
   };
+}
+
+function begunBy({ epoch, after }) {
+  return { epoch, after };
+}
+
+/** Whether an epoch is one before the live one: one of those remembered, or of before they were begun. */
+function isOver(speaker, { epoch, after }) {
+  if (speaker.finished.some((finished) => equal(finished.epoch, epoch))) return true;
+  if (equal(speaker.epoch, epoch) || speaker.finished.length < FINISHED_KEPT) return false;
+  const oldest = speaker.finished[0].after;
+  return after.log === oldest.log ? after.offset <= oldest.offset : after.log < oldest.log;
 }
 
 /**
@@ -172,7 +185,7 @@ async function takeMessage(state, room, event, outcomes) {
   await messages.check(envelope, header, arrival, speaker.key);
   if (room.replaying && isOwn(state, event)) readBack(room, header, place);
   const again = header.after.log < place.log;
-  if (includes(speaker.finished, header.epoch)) {
+  if (isOver(speaker, header)) {
     require(again, "wrong_epoch", "its sender has begun a newer epoch since");
     return;
   }

@@ -7,8 +7,8 @@
 import { equal, toHex } from "./bytes.js";
 
 export const FINISHED_KEPT = 64; // of so many earlier epochs of a device it is known that they are over
-export const MIDS_KEPT = 128; // of so many messages of a device it is known that they were shown
 export const SENT_KEPT = 256; // of so many messages sent it is known where the server has them
+export const MIDS_KEPT = SENT_KEPT; // of so many of a device it is known that they were shown: all it may send again
 export const OWN_LISTS_KEPT = 8; // to bring a server up to date that was restored
 
 /** The state of a device that has a key (a pair of `signing`) and nothing else. */
