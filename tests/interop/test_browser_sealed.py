@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -13,6 +14,7 @@ from loadtest.backend import BackEnd
 from loadtest.private_server import private_server
 from loadtest.target import Target
 from protocol.fields import Role
+from protocol.tokens import Claims, mint
 from tests.chromium import Chromium, Page
 from tests.interop.people import PATIENCE
 
@@ -28,10 +30,12 @@ globalThis.ready = (async () => {
     const store = await Keystore.open(account);
     const state = await store.load();
     const options = { store, prekeys: 20 };
-    const made = async () =>
-      isFirst
-        ? (await Device.first(account, name, Date.now(), options)).device
-        : Device.further(account, name, options);
+    const made = async () => {
+      if (!isFirst) return Device.further(account, name, options);
+      const { device, secrets } = await Device.first(account, name, Date.now(), options);
+      globalThis.secrets = secrets;
+      return device;
+    };
     globalThis.device = state === null ? await made() : new Device(state, options);
     Object.assign(globalThis, { texts: [], told: [] });
     const tell = (outcomes) => {
@@ -41,8 +45,23 @@ globalThis.ready = (async () => {
       }
     };
     const url = `${location.origin}/v1/connect`;
-    globalThis.client = new Client(device, { url, token, device: name, tell });
+    globalThis.client = new Client(device, { url, token, device: name, tell, lookAgainMs: 200 });
     client.start();
+  };
+  globalThis.putVault = async (account) => {
+    const [{ lock }, { xwing }] = await Promise.all([load("archive"), load("xwing")]);
+    const archiveSeed = crypto.getRandomValues(new Uint8Array(32));
+    const { publicKey } = await xwing.fromSeed(archiveSeed);
+    await client.step("keepArchive", publicKey, Date.now());
+    const cost = { passes: 1, memoryKib: 64, lanes: 1 };
+    const blob = await lock({ ...secrets, archiveSeed }, "correct horse", account, cost);
+    await client.connection.request("vault.put", { blob, revision: 0 });
+  };
+  globalThis.openVault = async (account) => {
+    const { unlock } = await load("archive");
+    const { blob } = await client.connection.request("vault.get");
+    await client.step("adopt", await unlock(blob, "correct horse", account));
+    await client.step("approve", device.name, device.key, Date.now());
   };
   globalThis.share = async (account, name, token) => {
     const { SharedClient } = await load("shared");
@@ -135,6 +154,74 @@ async def test_browsers_read_each_other_after_a_reload_and_on_a_new_device(
     for page in (ada, ben):
         assert await page.evaluate("told") == []
     for page in (ada, ben, tablet):
+        assert page.problems == []
+
+
+async def rests(page: Page) -> None:
+    """Wait until the device has nothing to ask for."""
+    await page.until("device.requests().then((due) => due.length === 0)", seconds=PATIENCE)
+
+
+async def test_with_the_vault_a_next_device_lets_itself_in_and_reads_what_was_before(
+    browser: Chromium, server: Target
+) -> None:
+    async with aiohttp.ClientSession() as http:
+        room = await BackEnd(server, http).create_room({"ivy": "therapist", "jon": "client"})
+    ivy = await browser.page(f"{server.http}/app/index.html")
+    jon = await browser.page(f"{server.http}/app/index.html")
+    await begin(ivy, server, "ivy", "therapist", "laptop")
+    await begin(jon, server, "jon", "client", "phone")
+    await rests(ivy)
+    await rests(jon)
+    await jon.evaluate("putVault('jon')")
+    await rests(jon)
+    for number in range(3):
+        await ivy.evaluate(f"write({json.dumps(room)}, 'before {number}')")
+    await reads(jon, "before 0", "before 1", "before 2")
+    assert jon.problems == []
+    await jon.close()  # and it is lost
+
+    tablet = await browser.page(f"{server.http}/app/index.html")
+    await begin(tablet, server, "jon", "client", "tablet", first=False)
+    await rests(tablet)
+    await tablet.evaluate("openVault('jon')")
+    await reads(tablet, "before 0", "before 1", "before 2")
+    await ivy.evaluate(f"write({json.dumps(room)}, 'after')")
+    await reads(tablet, "before 0", "before 1", "before 2", "after")
+    assert set(await tablet.evaluate("told")) <= {"before_this_device", "unlisted"}
+    assert await ivy.evaluate("told") == []
+    for page in (ivy, tablet):
+        assert page.problems == []
+
+
+async def test_what_waits_for_someone_without_keys_goes_when_they_have_some_again(
+    browser: Chromium, server: Target
+) -> None:
+    async with aiohttp.ClientSession() as http:
+        room = await BackEnd(server, http).create_room({"kim": "therapist", "lee": "client"})
+        kim = await browser.page(f"{server.http}/app/index.html")
+        lee = await browser.page(f"{server.http}/app/index.html")
+        await begin(kim, server, "kim", "therapist", "laptop")
+        await begin(lee, server, "lee", "client", "phone")
+        await rests(kim)
+        await rests(lee)
+        await kim.evaluate(f"write({json.dumps(room)}, 'one')")
+        await reads(lee, "one")
+        claims = Claims(server.key, "platform", "operator", exp=time.time() + 600, scope="accounts")
+        headers = {"Authorization": f"Bearer {mint(claims, server.secret)}", "Idempotency-Key": "lost"}
+        reset = f"{server.http}/v1/accounts/lee/keys/reset"
+        async with http.post(reset, json={}, headers=headers) as response:
+            assert response.status == 200
+    await lee.close()
+    await kim.evaluate(f"write({json.dumps(room)}, 'two')")
+    await kim.until("told.includes('list_rolled_back')", seconds=PATIENCE)
+
+    again = await browser.page(f"{server.http}/app/index.html")
+    await begin(again, server, "lee", "client", "tablet")
+    await kim.until("told.includes('identity_changed')", seconds=PATIENCE)
+    await kim.evaluate("client.step('trust', 'lee')")
+    await reads(again, "two")
+    for page in (kim, again):
         assert page.problems == []
 
 

@@ -31,6 +31,27 @@ TWO_PAGES = """
 """
 
 
+AGED = """
+(async () => {
+  const { Keystore } = await import("/app/e2ee/keystore.js");
+  const store = await Keystore.open("aged");
+  const state = { rooms: new Map() };
+  const now = Date.now;
+  for (const at of [1000, 2000, 3000]) {
+    Date.now = () => at;
+    await store.save(state, [{ what: "opened", room: "r", at }], []);
+  }
+  Date.now = now;
+  await store.forgetBefore(2000);
+  return (await store.outcomes("r")).map(({ at }) => at);
+})()
+"""
+
+
+async def test_what_was_read_is_kept_no_longer_than_it_may(page: Page) -> None:
+    assert await page.evaluate(AGED) == [2000, 3000]
+
+
 async def test_what_was_taken_over_saves_nothing_any_more(page: Page) -> None:
     await page.evaluate(TWO_PAGES)
     await page.until("lost.length > 0")

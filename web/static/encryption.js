@@ -16,6 +16,9 @@ import { askAboutEncryption, showQuestion, showStanding } from "./panels.js";
 import { Readings } from "./readings.js";
 import { uuid7, uuidFromBytes, uuidToBytes } from "./uuid.js";
 
+/** How long a page keeps what was read, should it be closed before the session is over. */
+const KEEP_MS = 24 * 3600 * 1000;
+
 export class Encryption {
   #visit;
   #page;
@@ -74,6 +77,7 @@ export class Encryption {
       if (isHere) this.#page.takenOver();
       isHere = false;
     });
+    await store.forgetBefore(Date.now() - KEEP_MS);
     const state = await store.load();
     const named = `web-${crypto.randomUUID()}`;
     this.#device = state ? new Device(state, { store }) : await Device.further(account, named, { store });

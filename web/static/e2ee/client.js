@@ -14,6 +14,8 @@ import { Backoff } from "../backoff.js";
 import { ConnectionLost, Connection, RequestError, TIMING } from "../connection.js";
 import { eventOf, frameOf, idsOf, inventoryOf, listsOf, numberOf, pageOf, prekeysOf } from "./frames.js";
 
+const LOOK_AGAIN_MS = 60_000;
+
 export class Client {
   connection;
   #device;
@@ -22,6 +24,8 @@ export class Client {
   #holds;
   #failed;
   #underWay = new Set(); // what was sent on this connection and is not answered yet, by its JSON
+  #lookAgainMs;
+  #looking = null; // the timer of the next look at keys that could not be right
   #backoff = new Backoff({ baseMs: TIMING.backoffBaseMs, capMs: TIMING.backoffCapMs });
 
   /**
@@ -30,16 +34,18 @@ export class Client {
    *
    * With `begins`, a device without an account's list makes the first one, as soon as the account is a member
    * of a room; before that it asks for nothing. While `holds(request)`, a request is not sent: call `goOn` when
-   * that has changed. `failed(error)` gets what was refused and cannot be mended here.
+   * that has changed. `failed(error)` gets what was refused and cannot be mended here. What waits because of
+   * someone's keys is looked at again every `lookAgainMs`: they may have been put right since.
    */
   constructor(device, options) {
     const { tell = () => {}, begins = false, holds = () => false, failed = reportError, ...others } = options;
-    const { handlers = {}, ...rest } = others;
+    const { handlers = {}, lookAgainMs = LOOK_AGAIN_MS, ...rest } = others;
     this.#device = device;
     this.#tell = tell;
     this.#begins = begins;
     this.#holds = holds;
     this.#failed = failed;
+    this.#lookAgainMs = lookAgainMs;
     const ours = { storage: this.#storage(), handlers: this.#around(handlers) };
     this.connection = new Connection({ ...rest, ...ours });
   }
@@ -51,6 +57,8 @@ export class Client {
 
   /** Close for good; what waits is kept. */
   stop() {
+    clearTimeout(this.#looking);
+    this.#looking = null;
     this.connection.stop();
   }
 
@@ -182,6 +190,15 @@ export class Client {
       this.#underWay.add(name);
       this.#perform(request, name).catch(this.#failed);
     }
+    if (this.#device.halted.length === 0) return;
+    const look = () => this.#lookAgain().catch((error) => this.#unlessLost(error));
+    this.#looking ??= setTimeout(look, this.#lookAgainMs);
+  }
+
+  async #lookAgain() {
+    this.#looking = null;
+    if (this.connection.state !== "ready") return; // the next welcome begins with a look
+    for (const room of this.#device.halted) await this.lookUp(room);
   }
 
   async #perform(request, name) {

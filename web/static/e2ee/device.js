@@ -146,6 +146,13 @@ export class Device {
     return [...this.#state.suspects].map(([account, { accountKey }]) => [account, accountKey]);
   }
 
+  /** Rooms in which something waits because of keys that cannot be right, and that no person decides about. */
+  get halted() {
+    const waits = ({ drafts, left, halted }) => drafts.length > 0 && !left && halted !== "";
+    const rooms = [...this.#state.rooms].filter(([, room]) => waits(room));
+    return rooms.filter(([, { halted }]) => halted !== "identity_changed").map(([name]) => name);
+  }
+
   /** Members of a room who had no device list when the lists were asked for: nothing is sealed to them. */
   unreached(name) {
     const lists = [...(this.#state.rooms.get(name)?.lists ?? [])];

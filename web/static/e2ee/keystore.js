@@ -73,7 +73,8 @@ export class Keystore {
     }
     const gone = (changed ?? []).filter((part) => part.startsWith(roomPart("")));
     for (const part of gone) if (!rooms.has(part.slice(roomPart("").length))) parts.delete(part);
-    for (const outcome of outcomes) transaction.objectStore("outcomes").add(outcome);
+    const keptMs = Date.now();
+    for (const outcome of outcomes) transaction.objectStore("outcomes").add({ ...outcome, keptMs });
     await completed(transaction);
   }
 
@@ -89,6 +90,15 @@ export class Keystore {
   async forget(ids) {
     const transaction = this.#database.transaction("outcomes", "readwrite", DURABLE);
     for (const id of ids) transaction.objectStore("outcomes").delete(id);
+    await completed(transaction);
+  }
+
+  /** Forget the outcomes that were kept before then, of whatever room, in milliseconds since 1970. */
+  async forgetBefore(timeMs) {
+    const transaction = this.#database.transaction("outcomes", "readwrite", DURABLE);
+    const kept = transaction.objectStore("outcomes");
+    const [ids, found] = await Promise.all([settled(kept.getAllKeys()), settled(kept.getAll())]);
+    ids.filter((_, i) => found[i].keptMs < timeMs).forEach((id) => kept.delete(id));
     await completed(transaction);
   }
 
