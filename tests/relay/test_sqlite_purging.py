@@ -7,8 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from relay.accounts import EraseAccount
 from relay.delivery import Delivery, Fetch, Reset
+from relay.documents import PutDocument
 from relay.inbox import MESSAGE
+from relay.keys import Prekey, PutDeviceList, PutPrekeys, RequestDevice
+from relay.push import PutDoorbell
 from relay.retention import Purge
 from relay.sqlite import SqliteStore, retention
 from relay.sqlite.opening import Opened, open_connections
@@ -70,6 +74,20 @@ async def test_no_file_holds_what_was_purged(path: Path, store: SqliteStore) -> 
     assert [number for number in range(1, 121) if secret(number) in now] == list(range(81, 121))
     await store.close()
     assert secret(80) not in held(path)
+
+
+async def test_no_file_holds_what_was_erased(path: Path, store: SqliteStore) -> None:
+    last = Prekey(1, b"public", secret(1))
+    await store.commit(
+        RequestDevice("ann", "d", b"key", secret(2), 1, 9),
+        PutPrekeys("ann", "d", b"key", (Prekey(2, b"public", secret(3)),), last, 9),
+        PutDeviceList("ann", 1, secret(4), 0),
+        PutDocument("vault", "ann", secret(5) * 900),
+        PutDoorbell("ann", "d", secret(6).decode(), 1),
+    )
+    assert all(secret(number) in held(path) for number in range(1, 7))
+    await store.commit(EraseAccount("ann", frozenset("r"), ("vault",), 9))
+    assert [number for number in range(1, 7) if secret(number) in held(path)] == []
 
 
 async def test_a_store_that_was_purged_empty_goes_on_in_its_epoch(path: Path, store: SqliteStore) -> None:
