@@ -234,9 +234,8 @@ class CanaryPhone(Phone):
 
 
 @asynccontextmanager
-async def planted(folder: Path) -> AsyncIterator[World]:
-    """A world on a server of its own, logging all it can."""
-    word = Canaries()
+async def planted(folder: Path, word: Canaries, **more: str) -> AsyncIterator[World]:
+    """A world on a server of its own, logging all it can, with these settings more."""
     async with receiver() as there, aiohttp.ClientSession() as http:
         server = Planted(
             folder,
@@ -246,6 +245,7 @@ async def planted(folder: Path) -> AsyncIterator[World]:
             LIMITS_REQUESTS_BURST="10000",
             LIMITS_ACCOUNT_REQUESTS_BURST="10000",
             MEDIA_HOST="127.0.0.1",
+            MEDIA_PORT="0",
             WEBHOOKS_ENDPOINTS=f"there={there.url},nobody=http://127.0.0.1:9/{word('endpoint')}",
             WEBHOOKS_SECRETS=f"there={WEBHOOK_SECRET},nobody={WEBHOOK_SECRET}",
             WEBHOOKS_UNDELIVERED_SECONDS="0.1",
@@ -256,6 +256,7 @@ async def planted(folder: Path) -> AsyncIterator[World]:
             REPLIES_TEXT=word("reply"),
             BLOBS_KEEP_FREE_BYTES="0",
             METRICS_TOKEN=METRICS_TOKEN,
+            **more,
         )
         await server.start()
         world = World(server, there, http, word)
@@ -264,6 +265,45 @@ async def planted(folder: Path) -> AsyncIterator[World]:
         finally:
             await world.close()
             await server.stop()
+
+
+async def seal(world: World) -> None:
+    """Devices with keys of their own, what they seal, and what is kept for them."""
+    word, place = world.word, Sealing(world)
+    people = [{"account": account, "role": "client"} for account in ("ident-kim", "ident-lea")]
+    await world.call("createRoom", {"room": "ident-sealed", "members": people})
+    kim, lea = (
+        CanaryPhone.first(place, "ident-kim", "ident-device-k"),
+        CanaryPhone.first(place, "ident-lea", "ident-device-l"),
+    )
+    async with kim.connected(), lea.connected():
+        for phone in (kim, lea):
+            await phone.take("ident-sealed", (await world.call("getRoom", room="ident-sealed"))["head"])
+        said = word("sealed")
+        await kim.say("ident-sealed", said)
+        for phone in (kim, lea):
+            await phone.take("ident-sealed", (await world.call("getRoom", room="ident-sealed"))["head"])
+        assert kim.read == lea.read == [said]
+        # While it runs, there is a write-ahead log, too.
+        files = [path for path in world.server.folder.glob("rapport.db*") if path.is_file()]
+        there = b"".join(path.read_bytes() for path in files)
+        assert "rapport.db-wal" in {path.name for path in files}
+        assert b"ident-sealed" in there
+        assert said not in word.found_in(there)
+        app, tablet = Person(world, lea.client), CanaryPhone.further(place, "ident-lea", "ident-device-t")
+        async with tablet.connected():
+            lea.device.approve("ident-device-t", tablet.device.key, 1)
+            await lea.settle()
+            lea.device.revoke("ident-device-t", 2)
+            await lea.settle()
+        async with CanaryPhone.further(place, "ident-lea", "ident-device-u").connected():
+            for op in ("keys.inventory", "device.list", "keys.list.get", "vault.get"):
+                await app.ok(op)
+        await app.ok("device.dismiss", device="ident-device-u")
+        await app.ok("device.rename", device="ident-device-l", sealed_name=word("device").encode())
+        await app.ok("vault.put", blob=word("vault").encode(), revision=0)
+    await world.call("listDevices", account="ident-lea")
+    await world.call("resetKeys", {}, account="ident-lea")
 
 
 async def raw(url: str, data: bytes) -> bytes:

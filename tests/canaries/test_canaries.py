@@ -28,14 +28,13 @@ from signaling.http.blobs_api import BLOBS
 from tests.canaries.planting import (
     METRICS_TOKEN,
     Canaries,
-    CanaryPhone,
     Person,
-    Sealing,
     World,
     bearer,
     names_in,
     planted,
     raw,
+    seal,
 )
 from tests.faults.processes import ROOT, kill
 from tests.signaling.blob_kit import member
@@ -45,7 +44,6 @@ from tests.signaling.waiting import PATIENCE_SECONDS
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 ROOM, SESSION, ANNA, BEN, INES = "ident-room", "ident-session", "ident-anna", "ident-ben", "ident-ines"
-KIM, LEA = "ident-kim", "ident-lea"
 AWAY = {"zone": "UTC", "office": []}
 DAY_MS = 86_400_000
 
@@ -69,7 +67,7 @@ class Traces:
 async def traces(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Traces]:
     """Those of a server on which everything was done."""
     folder = tmp_path_factory.mktemp("canaries")
-    async with planted(folder) as world:
+    async with planted(folder, Canaries()) as world:
         left = Traces(world.word)
         await prepare(world)
         anna, ben = await world.person(ANNA, "therapist"), await world.person(BEN, "client")
@@ -210,45 +208,6 @@ async def plan(anna: Person) -> None:
     await anna.ok("series.list", room=ROOM)
     first = starts.replace("-", "").replace(":", "")
     await anna.ok("series.cut", series=planned["series"], occurrence=first)
-
-
-async def seal(world: World) -> None:
-    """Devices with keys of their own, what they seal, and what is kept for them."""
-    word, place = world.word, Sealing(world)
-    people = [{"account": account, "role": "client"} for account in (KIM, LEA)]
-    await world.call("createRoom", {"room": "ident-sealed", "members": people})
-    kim, lea = (
-        CanaryPhone.first(place, KIM, "ident-device-k"),
-        CanaryPhone.first(place, LEA, "ident-device-l"),
-    )
-    async with kim.connected(), lea.connected():
-        for phone in (kim, lea):
-            await phone.take("ident-sealed", (await world.call("getRoom", room="ident-sealed"))["head"])
-        said = word("sealed")
-        await kim.say("ident-sealed", said)
-        for phone in (kim, lea):
-            await phone.take("ident-sealed", (await world.call("getRoom", room="ident-sealed"))["head"])
-        assert kim.read == lea.read == [said]
-        # While it runs, there is a write-ahead log, too.
-        files = [path for path in world.server.folder.glob("rapport.db*") if path.is_file()]
-        there = b"".join(path.read_bytes() for path in files)
-        assert "rapport.db-wal" in {path.name for path in files}
-        assert b"ident-sealed" in there
-        assert said not in word.found_in(there)
-        app, tablet = Person(world, lea.client), CanaryPhone.further(place, LEA, "ident-device-t")
-        async with tablet.connected():
-            lea.device.approve("ident-device-t", tablet.device.key, 1)
-            await lea.settle()
-            lea.device.revoke("ident-device-t", 2)
-            await lea.settle()
-        async with CanaryPhone.further(place, LEA, "ident-device-u").connected():
-            for op in ("keys.inventory", "device.list", "keys.list.get", "vault.get"):
-                await app.ok(op)
-        await app.ok("device.dismiss", device="ident-device-u")
-        await app.ok("device.rename", device="ident-device-l", sealed_name=word("device").encode())
-        await app.ok("vault.put", blob=word("vault").encode(), revision=0)
-    await world.call("listDevices", account=LEA)
-    await world.call("resetKeys", {}, account=LEA)
 
 
 async def attach(world: World) -> None:
