@@ -67,7 +67,15 @@ class LimitSettings:
         400, "The same for all connections of an account together.", between=(1, 1_000_000)
     )
     connections: int = setting(20_000, "WebSocket connections of the whole server.", between=(1, 1_000_000))
-    connections_per_account: int = setting(20, "WebSocket connections of one account.", between=(1, 10_000))
+    connections_per_account: int = setting(
+        20, "Devices of one account that may be connected, to all nodes together.", between=(1, 10_000)
+    )
+    joins_per_second: float = setting(
+        2.0,
+        "Attempts per second of an account to join sessions, for long and on all nodes together.",
+        between=(0.01, 10_000),
+    )
+    joins_burst: int = setting(60, "The same at once after a pause.", between=(1, 10_000))
     hello_seconds: float = setting(
         10.0, "How long a new connection may wait with its `hello`.", between=(0.1, 300)
     )

@@ -43,7 +43,7 @@ from protocol.schedule import (
     SessionMove,
     SessionSchedule,
 )
-from protocol.sessions import SessionRate, SessionRequest
+from protocol.sessions import SessionJoin, SessionRate, SessionRequest
 from protocol.signals import Read, Typing
 from protocol.tokens import Claims
 from relay.inbox import ANSWER, MESSAGE, QUESTION, EventKind
@@ -60,6 +60,7 @@ from signaling.ids import is_id
 from signaling.keys.sealing import sealing_of
 from signaling.keys.service import KeysService
 from signaling.push.service import PushService
+from signaling.quotas import JoinAttempts
 from signaling.rooms import Rooms
 from signaling.services import AppointmentService, MediaService, RatingService, Recorder, SessionService
 from signaling.timebase import Timebase
@@ -106,6 +107,7 @@ class Dispatcher:
         rooms: Rooms,
         hub: Hub,
         sessions: SessionService,
+        joins: JoinAttempts,
         ratings: RatingService,
         appointments: AppointmentService,
         media: MediaService,
@@ -119,6 +121,7 @@ class Dispatcher:
         self._rooms = rooms
         self._hub = hub
         self._sessions = sessions
+        self._joins = joins
         self._ratings = ratings
         self._appointments = appointments
         self._media = media
@@ -227,8 +230,13 @@ class Dispatcher:
             case SeriesPlan() | SeriesCut() | SeriesList():
                 return await self._appointments.perform(caller, request)
             case _:
-                caller.check_session(request.session)
-                return await self._sessions.perform(caller, request)
+                return await self._hold(caller, request)
+
+    async def _hold(self, caller: Caller, request: SessionRequest) -> Result:
+        caller.check_session(request.session)
+        if isinstance(request, SessionJoin):
+            await self._joins.take(caller.account)
+        return await self._sessions.perform(caller, request)
 
     def _send(self, asker: Asker, request: MessageSend, answer: Answer) -> Work | None:
         """Append a message: at once, so that the messages of a connection keep their order."""

@@ -69,6 +69,7 @@ from signaling.policy import policy_of
 from signaling.push.keys import key_file
 from signaling.push.ringer import Surroundings
 from signaling.push.service import PushService
+from signaling.quotas import JoinAttempts
 from signaling.ratings.notices import notices_of
 from signaling.ratings.rating import Rating
 from signaling.ratings.service import Ratings
@@ -193,6 +194,7 @@ class Node:
             self.hub.keys_changed,
             self.webhooks.deliveries,
             self.metrics,
+            self.bus.quota,
         )
         self.blobs = BlobService(
             settings.blobs,
@@ -223,6 +225,7 @@ class Node:
             self.rooms,
             self.hub,
             self.sessions,
+            JoinAttempts(self.bus.quota, settings.limits),
             self.ratings,
             appointments,
             self.media,

@@ -21,10 +21,11 @@ SHELLS = frozenset(
     f"{folder}/{name}.py"
     for folder, names in {
         "config": "commands loading",
-        "relay": "group invariants",
+        "relay": "group invariants quota",
         "relay/blobs": "folder",
         "relay/bus": (
-            "calls local loopback redis redis_announcer redis_directory redis_sentinels redis_server"
+            "calls local loopback redis redis_announcer redis_directory redis_quota redis_sentinels "
+            "redis_server"
         ),
         "relay/postgres": (
             "accounts audit blobs changes cluster connection copying documents horizon inbox keys locks "
@@ -36,7 +37,9 @@ SHELLS = frozenset(
             "ratings reads receipts retention schema scheduling store thread trail unreceived webhooks writer"
         ),
         "rtc": "client datagrams worker",
-        "signaling": "access around dispatch erasure key_files key_sets node notes rooms stores timebase",
+        "signaling": (
+            "access around dispatch erasure key_files key_sets node notes quotas rooms stores timebase"
+        ),
         "signaling/audit": "auditor keys witness",
         "signaling/blobs": "service turns",
         "signaling/cluster": "duties keeper undertaker",
@@ -48,7 +51,7 @@ SHELLS = frozenset(
         "signaling/http": "accounts application around audit blobs development downloading health keys "
         "member_endpoint origins pages problems ratings retention rooms "
         "runner schedule serving sessions usage webhooks",
-        "signaling/keys": "devices directory service vault",
+        "signaling/keys": "allowance devices directory service vault",
         "signaling/media": "cut hosting hosts moving pool reoffers service",
         "signaling/push": "calling keys ringer service",
         "signaling/ratings": "service",

@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from relay.quota import Quota
 from relay.rows import StoredEvent
 
 
@@ -249,6 +250,10 @@ class Bus(Protocol):
 
         Nothing tells whether there is such a node, or whether it got the notice; see `relay.bus.calls`.
         """
+
+    @property
+    def quota(self) -> Quota:
+        """Limits of rates on all nodes together, as far as those can be reached; else on this one."""
 
     @property
     def statistics(self) -> BusStatistics:

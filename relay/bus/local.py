@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection
 from relay.bus import Addressed, BusStatistics, Deliver, Delivery, Notice, PresenceNotice
 from relay.bus.loopback import Loopback
 from relay.presence import Presence
+from relay.quota import LocalQuota, Quota
 
 
 class LocalBus:
@@ -14,6 +15,7 @@ class LocalBus:
         self._node = node
         self._loopback = Loopback(max_notices=max_notices, max_bytes=max_bytes)
         self._presence = Presence()
+        self._quota = LocalQuota()
         self._dropped = 0
 
     @property
@@ -55,6 +57,10 @@ class LocalBus:
     def send(self, node: str, notice: Addressed) -> None:
         if node == self._node and not self._loopback.put(Delivery((), notice)):
             self._dropped += 1
+
+    @property
+    def quota(self) -> Quota:
+        return self._quota
 
     @property
     def statistics(self) -> BusStatistics:

@@ -23,10 +23,12 @@ from relay.bus.loopback import Loopback
 from relay.bus.outbound import Batch, Outbound, by_node
 from relay.bus.redis_announcer import Announcer
 from relay.bus.redis_directory import RedisDirectory
+from relay.bus.redis_quota import RedisQuota
 from relay.bus.redis_server import READ_SECONDS, UNREACHABLE, Command, RedisServer
 from relay.bus.senders import Senders
 from relay.bus.timing import Timing
 from relay.presence import Presence
+from relay.quota import Quota
 
 MAX_NODES = 65_536
 """Nodes whose numbers are remembered, each since its start."""
@@ -57,6 +59,7 @@ class RedisBus:
         self._node: Final = node
         self._server = RedisServer(settings, self._timing.answer)
         self._directory = RedisDirectory(self._server, settings.prefix, node, self._timing.expiry)
+        self._quota = RedisQuota(self._server, settings.prefix, lambda: self._ready)
         self._presence = Presence()
         self._announcer = Announcer(
             self._directory, self._presence, self._timing, self._changed, self._may_have_missed
@@ -170,6 +173,10 @@ class RedisBus:
         elif kept := self._outbound.put((), notice, node):
             self._wake.set()
         self._dropped += not kept
+
+    @property
+    def quota(self) -> Quota:
+        return self._quota
 
     @property
     def statistics(self) -> BusStatistics:

@@ -25,7 +25,7 @@ UNREACHABLE = (RedisError, RedisClusterException, OSError, TimeoutError)
 COMMANDS_AT_ONCE = 256
 READ_SECONDS = 0.5
 
-Command = tuple[str | bytes | int, ...]
+Command = tuple[str | bytes | float, ...]
 
 
 class RedisServer:

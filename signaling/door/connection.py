@@ -21,7 +21,8 @@ from protocol.codec import Decoder
 from protocol.errors import CloseCode, ProtocolError
 from protocol.frames import Ack, AnyRequest, ClientFrame, Hello, MessageSend, Pong, SignalSend
 from protocol.signals import Opaque
-from signaling.door.limits import RECEIPT_COST, REQUEST_COST, Allowance, TokenBucket
+from relay.token_bucket import TokenBucket
+from signaling.door.limits import RECEIPT_COST, REQUEST_COST, Allowance
 
 PING_JITTER = 0.2
 """A ping comes this part of its interval earlier or later, so that those of many connections spread."""

@@ -42,9 +42,9 @@ from relay.bus import (
 )
 from relay.rows import RoomHead
 from relay.store import Store
+from relay.token_bucket import TokenBucket
 from signaling.cluster.names import CHANCE_BYTES, connection_id, node_of
 from signaling.door.framing import EventMessage, SignalMessage
-from signaling.door.limits import TokenBucket
 from signaling.door.presence import PresenceTeller
 from signaling.timebase import Timebase
 

@@ -1,46 +1,33 @@
-"""How many prekeys may be claimed: a bucket for each who claims, and one for each whose prekeys they are.
-
-Pure: time is an argument, in seconds of a monotonic clock.
-"""
+"""How many prekeys may be claimed: by each who claims, and of each whose prekeys they are."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from config.settings import KeySettings
-from protocol import errors
-from protocol.errors import ProtocolError
-from signaling.door.limits import TokenBucket
-
-MAX_BUCKETS = 20_000
-"""Buckets that are kept; those that were not used for longest go first, which fills them."""
+from relay.quota import Draw, Quota
+from signaling.quotas import take
 
 
 class ClaimAllowance:
-    """The rates of claims on one node."""
+    """The rates of claims."""
 
-    def __init__(self, settings: KeySettings, limit: int = MAX_BUCKETS) -> None:
+    def __init__(self, settings: KeySettings, quota: Quota) -> None:
         self._settings = settings
-        self._limit = limit
-        self._buckets: dict[tuple[str, str], TokenBucket] = {}
+        self._quota = quota
 
-    def take(self, claimer: str, claimed: Iterable[str], now: float) -> None:
+    async def take(self, claimer: str, claimed: Iterable[str]) -> None:
         """Let ``claimer`` have one prekey of each of these accounts' devices; one name for each device.
 
-        ``rate_limited``; then nothing is taken of the claimer's bucket, nor of those not reached.
+        ``rate_limited``; then nothing is taken of the bucket that was short, nor of those after it: the
+        claimer's own comes first, so that who is refused cannot use up what others may claim.
         """
+        for draw in self._draws(claimer, Counter(claimed)):
+            await take(self._quota, draw, "too many claims of prekeys")
+
+    def _draws(self, claimer: str, counts: Counter[str]) -> Iterator[Draw]:
         settings = self._settings
-        counts = Counter(claimed)
-        wanted = [(("by", claimer), settings.claims_per_second, settings.claims_burst, counts.total())]
+        yield Draw("claims", claimer, counts.total(), settings.claims_per_second, settings.claims_burst)
         for account, count in counts.items():
-            rate, burst = settings.claimed_per_second, settings.claimed_burst
-            wanted.append((("of", account), rate, burst, count))
-        for key, rate, burst, count in wanted:
-            bucket = self._buckets.pop(key, None) or TokenBucket(rate, burst, now)
-            self._buckets[key] = bucket
-            if len(self._buckets) > self._limit:
-                del self._buckets[next(iter(self._buckets))]
-            if not bucket.take(min(count, burst), now):
-                wait_ms = int(bucket.wait(count) * 1000) + 1
-                raise ProtocolError(errors.RATE_LIMITED, "too many claims of prekeys", retry_after_ms=wait_ms)
+            yield Draw("claimed", account, count, settings.claimed_per_second, settings.claimed_burst)

@@ -36,6 +36,7 @@ from protocol.keys import (
 )
 from relay import keys as stored
 from relay.errors import Conflict, NotFound, Outdated, StoreError, TooMany
+from relay.quota import Quota
 from relay.store import Store
 from relay.writes import Append, Appended
 from signaling.caller import Caller
@@ -72,6 +73,7 @@ class KeysService:
         ring: Doorbell,
         tell: Tell,
         counting: Counting,
+        quota: Quota,
     ) -> None:
         self._counting = counting
         self._store = store
@@ -80,7 +82,7 @@ class KeysService:
         self._settings = settings
         self._ring = ring
         self._directory = Directory(store)
-        self._allowance = ClaimAllowance(settings)
+        self._allowance = ClaimAllowance(settings, quota)
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._explaining: set[asyncio.Task[None]] = set()  # at most the requests in flight
         self.devices = DeviceService(store, ledger, timebase, settings, ring, tell)
@@ -184,8 +186,7 @@ class KeysService:
             raise ProtocolError(errors.INVALID_FIELD, "a device is named twice")
         await self._check_members(caller, request.room, {account for account, _ in places})
         await self.devices.check_listed(caller)
-        now = asyncio.get_running_loop().time()
-        self._allowance.take(caller.account, (account for account, _ in places), now)
+        await self._allowance.take(caller.account, (account for account, _ in places))
         write = stored.ClaimPrekeys(request.claim.bytes, caller.account, places, self._timebase.now_ms())
         try:
             (claimed,) = await self._ledger.commit(write)

@@ -45,6 +45,7 @@ from signaling.keys.service import KeysService
 from signaling.observe.metrics import Metrics
 from signaling.push.ringer import Surroundings
 from signaling.push.service import PushService
+from signaling.quotas import JoinAttempts
 from signaling.rooms import Rooms
 from signaling.timebase import Timebase
 
@@ -56,6 +57,8 @@ GENEROUS = LimitSettings(
     requests_burst=1_000_000,
     account_requests_per_second=1e6,
     account_requests_burst=1_000_000,
+    joins_per_second=10_000.0,
+    joins_burst=10_000,
 )
 
 
@@ -158,6 +161,7 @@ class DoorServer:
             self.hub.keys_changed,
             lambda notices: (),
             self.metrics,
+            self.bus.quota,
         )
         self.push = PushService(
             Surroundings(
@@ -177,6 +181,7 @@ class DoorServer:
             self.rooms,
             self.hub,
             self.sessions,
+            JoinAttempts(self.bus.quota, limits),
             self.sessions,
             ScriptedAppointments(),
             self.media,

@@ -18,6 +18,7 @@ from protocol.codec import Subprotocol, client_decoder, encode
 from protocol.errors import ProtocolError
 from protocol.frames import Ack, Hello, MessageSend, Pong, SignalSend, TimeGet
 from protocol.signals import Opaque
+from relay.token_bucket import TokenBucket
 from signaling.door.connection import (
     PING_JITTER,
     Acknowledge,
@@ -29,7 +30,6 @@ from signaling.door.connection import (
     State,
     Verify,
 )
-from signaling.door.limits import TokenBucket
 from tests.strategies import client_frames
 
 LIMITS = LimitSettings()

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signaling.door.limits import Allowance, TokenBucket
+from relay.token_bucket import TokenBucket
+from signaling.door.limits import Allowance
 
 RATES = st.floats(0.1, 1000)
 STEPS = st.lists(st.floats(0, 2), min_size=1, max_size=100)
