@@ -37,6 +37,7 @@ COUNTS = {
     "keys.prekeys_held",
     "keys.low_prekeys",
     "keys.claims_burst",
+    "limits.joins_burst",
     "keys.claimed_burst",
     "blobs.room_count",
     "blobs.uploads_per_account",
