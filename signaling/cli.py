@@ -9,6 +9,7 @@ from importlib.metadata import version
 
 import config.commands
 import loadtest.cli
+import loadtest.scaling.command
 from config import flags
 from signaling.commands import audit, serve, store, token, webhooks
 
@@ -34,6 +35,7 @@ def _parser() -> ArgumentParser:
     config.commands.add_parser(commands)
     commands.choices["config"].set_defaults(run=config.commands.run)
     loadtest.cli.add_parsers(commands)
+    loadtest.scaling.command.add_parser(commands)
     return parser
 
 
