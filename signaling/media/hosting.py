@@ -14,6 +14,7 @@ from typing import Any, TypeAlias, assert_never
 from weakref import WeakValueDictionary
 
 import structlog
+from msgspec import MsgspecError
 
 from protocol import errors
 from protocol.errors import ErrorKind, ProtocolError
@@ -114,8 +115,8 @@ class Hosting:
         for session_id in self.sessions:
             try:
                 await self.look(session_id)
-            except StoreError as error:  # it is asked again before long
-                _log.warning("media_not_compared", error=error.name)
+            except (StoreError, MsgspecError) as error:  # it is asked again before long
+                _log.warning("media_not_compared", error=failure(error))
 
     async def look(self, session_id: str) -> None:
         """Cut what the store says is not in a session, or not here, any more."""

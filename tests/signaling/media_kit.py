@@ -1,15 +1,36 @@
-"""Media workers that are no processes: scripted, and noting what they are asked."""
+"""Media workers that are no processes: scripted, and noting what they are asked; nodes as others see them."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from protocol.fields import Modality
 from protocol.signals import SignalBody
 from rtc.control import EventMessage, WorkerStats
 from rtc.errors import RtcError, WorkerGone
 from signaling.media.pool import Pool, Worker
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A node as it is seen by others: `signaling.media.ports.Neighbour`."""
+
+    name: str
+    region: str = ""
+    participants: int = 0
+    draining: bool = False
+
+
+class Alone:
+    """`signaling.media.ports.Members` of a node that has its store for itself."""
+
+    name = "here"
+    acting = True
+
+    def alive(self) -> tuple[Seen, ...]:
+        return (Seen(self.name),)
 
 
 class FakeWorker:

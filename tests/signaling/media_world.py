@@ -21,7 +21,6 @@ from rtc.client import Refused
 from rtc.control import EventMessage
 from rtc.errors import NoSuchParticipant, NoSuchSession, RtcError, StaleGeneration, WorkerGone
 from signaling.caller import Caller
-from signaling.media.alone import Itself
 from signaling.media.cut import Cut
 from signaling.media.hosting import Hosting
 from signaling.media.hosts import Hosts
@@ -34,7 +33,7 @@ from signaling.sessions import core, moves
 from signaling.sessions.commands import Command, CutMedia, Rehost
 from signaling.sessions.session import Session
 from signaling.timebase import Timebase
-from tests.signaling.media_kit import FakeWorker
+from tests.signaling.media_kit import FakeWorker, Seen
 from tests.signaling.sessions_core_kit import START
 
 Fate = Literal["arrive", "repeat", "late", "lost"]
@@ -215,14 +214,14 @@ class View:
     world: World
     acting: bool = True
 
-    def alive(self) -> tuple[Itself, ...]:
+    def alive(self) -> tuple[Seen, ...]:
         """The nodes that nobody takes for dead; a node does not take itself for it."""
         here = [
-            Itself(name, region=node.region, participants=node.hosting.participants, draining=node.draining)
+            Seen(name, region=node.region, participants=node.hosting.participants, draining=node.draining)
             for name, node in self.world.nodes.items()
             if name not in self.world.suspected or name == self.name
         ]
-        return (*here, *map(Itself, self.world.ghosts))
+        return (*here, *map(Seen, self.world.ghosts))
 
 
 class MediaNode:

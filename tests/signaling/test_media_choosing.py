@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signaling.cluster.names import connection_id
-from signaling.media.alone import Itself
 from signaling.media.choosing import ALIKE, choose, home, region_of
 from signaling.sessions.commands import Join
+from tests.signaling.media_kit import Seen
 from tests.signaling.sessions_core_kit import OPENS, after, scheduled
 
 nodes = st.lists(
     st.builds(
-        Itself,
+        Seen,
         name=st.sampled_from("abcdef"),
         region=st.sampled_from(["north", "south"]),
         participants=st.integers(0, 100),
@@ -27,7 +27,7 @@ nodes = st.lists(
 
 @given(nodes, st.frozensets(st.sampled_from("abcdef")))
 def test_a_node_nearby_then_the_least_busy_of_those_that_take_something(
-    nodes: list[Itself], avoid: frozenset[str]
+    nodes: list[Seen], avoid: frozenset[str]
 ) -> None:
     chosen = choose("s", nodes, "north", avoid=avoid, planned={})
     fit = [node for node in nodes if not node.draining and node.name not in avoid]
@@ -42,21 +42,21 @@ def test_a_node_nearby_then_the_least_busy_of_those_that_take_something(
 
 
 def test_sessions_that_begin_together_are_spread_over_nodes_that_are_alike() -> None:
-    alike = [Itself(name, participants=load) for name, load in (("a", 0), ("b", ALIKE - 1), ("c", 3))]
+    alike = [Seen(name, participants=load) for name, load in (("a", 0), ("b", ALIKE - 1), ("c", 3))]
     chosen = Counter(choose(str(number), alike, "", planned={}) for number in range(300))
     assert set(chosen) == {"a", "b", "c"}
     assert min(chosen.values()) > 60
 
 
 def test_what_is_planned_already_counts() -> None:
-    idle = [Itself("a"), Itself("b", participants=2 * ALIKE)]
+    idle = [Seen("a"), Seen("b", participants=2 * ALIKE)]
     assert choose("s", idle, "", planned={}) == "a"
     assert choose("s", idle, "", planned={"a": 3 * ALIKE}) == "b"
 
 
 def test_the_region_of_a_node_that_is_not_known_is_no_region() -> None:
-    assert region_of("a", [Itself("a", "north")]) == "north"
-    assert region_of("b", [Itself("a", "north")]) == ""
+    assert region_of("a", [Seen("a", "north")]) == "north"
+    assert region_of("b", [Seen("a", "north")]) == ""
 
 
 def test_a_session_is_at_home_where_most_of_its_connections_are() -> None:
@@ -64,7 +64,7 @@ def test_a_session_is_at_home_where_most_of_its_connections_are() -> None:
         return Join(account, "client", connection_id(1, node, b"chance"))
 
     north, south, gone = "1" * 16, "2" * 16, "3" * 16
-    nodes = [Itself(north, "north"), Itself(south, "south")]
+    nodes = [Seen(north, "north"), Seen(south, "south")]
     session = after(scheduled(), (joined("ben", south), OPENS), (joined("cleo", gone), OPENS))
     assert home(session, nodes) == "south"
     session = after(session, (joined("ben", north), OPENS), (joined("anna", north), OPENS))

@@ -21,7 +21,6 @@ from rtc.control import Connected, Disconnected, Reason, RosterChanged
 from rtc.errors import RequestTimeout, RtcError, WorkerGone
 from signaling.media import hosting as hosting_module
 from signaling.media import pool as pool_module
-from signaling.media.alone import Alone
 from signaling.media.cut import Cut
 from signaling.media.hosting import Hosting
 from signaling.media.hosts import Hosts
@@ -30,7 +29,7 @@ from signaling.media.placement import Placement
 from signaling.media.pool import Pool
 from signaling.media.reoffers import Reoffers
 from signaling.media.service import Media
-from tests.signaling.media_kit import FakeWorkers, Signals
+from tests.signaling.media_kit import Alone, FakeWorkers, Signals
 from tests.signaling.sessions_kit import MINUTE, Kit, person
 from tests.signaling.waiting import until
 
@@ -46,7 +45,7 @@ class MediaKit:
         self.workers = FakeWorkers()
         self.signals = Signals()
         self.pool = Pool(2, self.workers)
-        alone = Alone("here")
+        alone = Alone()
         hosts = Hosts(alone, Calls(LocalBus(alone.name)), 1.0)
         self.cut = Cut(hosts, alone)
         told = Reoffers(kit.sessions, self.signals)
