@@ -21,7 +21,8 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -122,6 +123,13 @@ class Page:
     async def command(self, method: str, **params: Any) -> dict[str, Any]:
         """Any command of the DevTools protocol, for what has no method here."""
         return await self._devtools.call(method, self._session, **params)
+
+    async def beside(self, handler: Handler) -> Callable[..., Awaitable[dict[str, Any]]]:
+        """Commands of a second session with this page, whose events go to ``handler``."""
+        attached = await self._devtools.call("Target.attachToTarget", targetId=self._target, flatten=True)
+        session: str = attached["sessionId"]
+        self._devtools.listen(session, handler)
+        return partial(self._devtools.call, session=session)
 
     async def go(self, url: str) -> None:
         """Load ``url`` and wait for its ``load`` event."""

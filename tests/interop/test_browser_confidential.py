@@ -140,6 +140,23 @@ async def test_a_second_browser_is_let_in_by_the_first(browser: Chromium, server
     assert close(therapist, client, phone) == []
 
 
+async def test_a_second_browser_is_turned_away(browser: Chromium, server: Target) -> None:
+    links = await new_session(server)
+    therapist, client = await both_inside(browser, links)
+    stranger = await open_link(browser, links["client"])
+    await stranger.page.until("document.body.dataset.encryption === 'new'", seconds=PATIENCE)
+    await client.reads("#question", "Another browser has opened your link")
+    await client.page.click("#key-decline")
+    await client.page.until("document.getElementById('question').hidden", seconds=PATIENCE)
+    await stranger.come_in()
+    await stranger.is_inside()
+    await therapist.writes("Not for everyone.")
+    await client.reads("#messages .theirs", "Not for everyone.")
+    await shows(stranger.page, BEFORE)
+    assert await stranger.page.evaluate("document.body.dataset.encryption") == "new"
+    assert close(therapist, client, stranger) == []
+
+
 async def test_tabs_take_the_device_over_from_each_other(browser: Chromium, server: Target) -> None:
     links = await new_session(server)
     therapist, client = await both_inside(browser, links)
