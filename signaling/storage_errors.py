@@ -16,6 +16,7 @@ from relay.errors import (
     StoreError,
     StoreFull,
     UnknownEpoch,
+    Unstorable,
 )
 
 RETRY_AFTER_MS = 1000
@@ -27,6 +28,7 @@ _KINDS: dict[type[StoreError], ErrorKind] = {
     StaleEpoch: errors.EPOCH_CHANGED,
     Outdated: errors.DEVICE_MISMATCH,
     UnknownEpoch: errors.EPOCH_UNKNOWN,
+    Unstorable: errors.INVALID_FIELD,  # text that the store cannot even look for
     Overloaded: errors.OVERLOADED,
     StoreFull: errors.STORE_FULL,
     StoreClosed: errors.GOING_AWAY,
