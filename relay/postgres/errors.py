@@ -16,6 +16,9 @@ _AGAIN: Final = (
     # Another writer has just inserted or deleted the row that this one has looked for.
     asyncpg.UniqueViolationError,
     asyncpg.ForeignKeyViolationError,
+    # A migration has changed what was prepared; asyncpg prepares it anew.
+    asyncpg.InvalidCachedStatementError,
+    asyncpg.OutdatedSchemaCacheError,
 )
 _LOST: Final = (
     OSError,

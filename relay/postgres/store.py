@@ -366,6 +366,8 @@ class PostgresStore:
         *args: _P.args,
         **kwargs: _P.kwargs,
     ) -> _T:
-        if self._pool is None:
+        if self._pool is None or self._writer is None:
             raise StoreClosed("the store is not open")
+        if self._writer.restored:
+            raise StoreRestored("the store was restored while it was open")
         return await self._pool.run(query, *args, **kwargs)

@@ -49,7 +49,7 @@ class Writer:
         self._name: Final = secrets.token_hex(16)
         self._devices: Final = runs.Devices()
         self._link: Link | None = None
-        self._restored = False
+        self.restored = False  # the database is not the one that was opened any more
         self._number = 0  # of the batch under way
         self._committed = 0  # the number of the last one known to be
         self._doubtful: list[Answer] | None = None  # answers of a batch whose COMMIT was sent
@@ -178,7 +178,7 @@ class Writer:
 
     async def _connected(self) -> Link:
         """The connection, made anew if need be. Raises `StoreError`, or one of `FAILURES`."""
-        if self._restored:
+        if self.restored:
             raise StoreRestored("the store was restored while it was open")
         if self._link is not None and not self._link.is_closed():
             return self._link
@@ -202,7 +202,7 @@ class Writer:
         return link
 
     def _end_epoch(self) -> None:
-        self._restored = True
+        self.restored = True
         self._drop()
         raise StoreRestored("the store was restored while it was open")
 

@@ -203,6 +203,8 @@ async def test_an_epoch_that_is_begun_ends_the_stores_that_are_open(
     for _ in range(2):
         with pytest.raises(StoreRestored):
             await store.commit(said(1))
+        with pytest.raises(StoreRestored):
+            await store.statistics()
     again = place.store()
     await again.open()
     assert again.epoch == begun
