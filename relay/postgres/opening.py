@@ -10,7 +10,8 @@ only its own last batch makes a writer doubt (see `writer.py`).
 
 import secrets
 import time
-from typing import Final, Protocol, cast
+from collections.abc import Callable
+from typing import Any, Final, Protocol, cast
 
 import asyncpg
 import msgspec
@@ -62,6 +63,9 @@ class Link(Connection, Protocol):
 
     def is_closed(self) -> bool:
         """Whether it is gone."""
+
+    def add_log_listener(self, callback: Callable[[object, Any], None], /) -> None:
+        """Have what PostgreSQL remarks told, before the statement that it is about returns."""
 
 
 async def connect(target: Target) -> Link:

@@ -18,6 +18,8 @@ from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import Final
 
+import asyncpg
+
 from relay.accounts import EraseAccount
 from relay.audit_chain import AuditEntry
 from relay.audit_trail import AppendAudit, PruneAudit, PutCheckpoint
@@ -53,12 +55,14 @@ class Writer:
         self._number = 0  # of the batch under way
         self._committed = 0  # the number of the last one known to be
         self._doubtful: list[Answer] | None = None  # answers of a batch whose COMMIT was sent
+        self._warned = False  # PostgreSQL has warned of something on the connection
         self._task: asyncio.Task[None] | None = None
         self.appends = 0  # events written and committed
 
     async def open(self) -> None:
         """Connect, and make this writer's row. Raises `StoreError`."""
         self._link = link = await connect(self._target)
+        link.add_log_listener(self._listen)
         try:
             await link.execute(
                 f"DELETE FROM writers WHERE at_ms < {_NOW_MS} - $1::bigint",  # noqa: S608 - a constant
@@ -165,12 +169,14 @@ class Writer:
         return answers
 
     async def _commit(self, link: Link) -> None:
+        self._warned = False
         try:
             # A commit that waits for its standby must not be timed out: PostgreSQL would call it committed.
             tag = await link.execute("SET LOCAL statement_timeout = 0; COMMIT")
         except BaseException:
             self._drop()
             raise
+        self._check_standby()
         if tag != "COMMIT":
             self._doubtful = None
             raise StoreError(f"the store's database did not commit ({tag})")
@@ -183,10 +189,13 @@ class Writer:
         if self._link is not None and not self._link.is_closed():
             return self._link
         self._link = link = await connect(self._target)
+        link.add_log_listener(self._listen)
         self._devices.forget()
         try:
-            # Waits until nothing of this writer is under way any more.
+            self._warned = False
+            # Waits until nothing of this writer is under way any more, and until the standby has it.
             stands = await link.fetchval("SELECT batch FROM writers WHERE name = $1 FOR UPDATE", self._name)
+            self._check_standby()
             went_back = stands is None or stands < self._committed
             epoch = await check_epoch(
                 link,
@@ -200,6 +209,18 @@ class Writer:
             self._end_epoch()
         self._committed = max(self._committed, stands or 0)
         return link
+
+    def _listen(self, _link: object, message: asyncpg.PostgresLogMessage) -> None:
+        self._warned = self._warned or message.severity_en == "WARNING"
+
+    def _check_standby(self) -> None:
+        """Whether all that is committed is where it has to be, as far as PostgreSQL has waited for it.
+
+        When somebody cancels the wait for a synchronous standby, it warns, and calls the rest a success.
+        """
+        if self._warned:
+            self._drop()
+            raise StoreError("the store's database did not wait for its standby")
 
     def _end_epoch(self) -> None:
         self.restored = True

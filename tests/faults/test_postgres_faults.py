@@ -9,9 +9,9 @@ from contextlib import contextmanager
 import msgspec
 import pytest
 
-from relay.errors import StoreRestored
+from relay.errors import OutcomeUnknown, StoreError, StoreRestored
 from relay.postgres import PostgresStore, Target
-from relay.writes import SetRoomBody
+from relay.writes import Append, Appended, SetRoomBody
 from tests.faults.stubborn_sender import Sender, check, furnish
 from tests.postgres_process import PostgresProcess
 
@@ -117,6 +117,41 @@ async def test_a_synchronous_standby_takes_over_in_the_same_epoch() -> None:
             assert again.epoch == stores[0].epoch
             for store in (*stores, again):
                 await store.close()
+
+
+@pytest.mark.parametrize("function", ["pg_cancel_backend", "pg_terminate_backend"])
+async def test_what_a_synchronous_standby_lacks_is_not_acknowledged(function: str) -> None:
+    with running() as server:
+        name = server.database()
+        store = PostgresStore(msgspec.structs.replace(target(name, server), patience_seconds=0.0))
+        await store.open()
+        await furnish(store)
+        server.sql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+        server.sql("SELECT pg_reload_conf()")
+        while server.sql("SHOW synchronous_standby_names") != "nobody":
+            pass
+        said = Append("r0", "ann", "d", bytes(16), b"hello", 1)
+        call = asyncio.create_task(store.commit(said))
+        # It waits for the standby, until somebody ends that.
+        end = f"SELECT {function}(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"  # noqa: S608
+        while not await asyncio.to_thread(server.sql, end):
+            assert not call.done()
+        with pytest.raises(OutcomeUnknown):
+            await call
+        server.sql("ALTER SYSTEM RESET synchronous_standby_names")
+        server.sql("SELECT pg_reload_conf()")
+        (outcome,) = await until_it_works(store, said)
+        assert (outcome.offset, outcome.duplicate) == (1, True)
+        await store.close()
+
+
+async def until_it_works(store: PostgresStore, write: Append) -> tuple[Appended]:
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            try:
+                return await store.commit(write)
+            except StoreError:
+                await asyncio.sleep(0.01)
 
 
 async def test_another_standby_that_takes_over_begins_an_epoch() -> None:
