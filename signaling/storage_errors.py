@@ -15,6 +15,7 @@ from relay.errors import (
     StoreClosed,
     StoreError,
     StoreFull,
+    StoreRestored,
     UnknownEpoch,
     Unstorable,
 )
@@ -33,6 +34,7 @@ _KINDS: dict[type[StoreError], ErrorKind] = {
     StoreFull: errors.STORE_FULL,
     StoreClosed: errors.GOING_AWAY,
     NodeBuried: errors.GOING_AWAY,
+    StoreRestored: errors.GOING_AWAY,
 }
 
 

@@ -22,7 +22,12 @@ from relay.postgres.connection import Connection
 from relay.postgres.errors import FAILURES, translated
 from relay.postgres.migrating import check_current, migrate
 
-_IDLE_SECONDS: Final = 5.0  # a transaction whose process was stopped in the middle holds its locks no longer
+IDLE_SECONDS: Final = 1.5
+"""A transaction that writes, and whose process was stopped in the middle, holds its locks no longer: others
+wait for them with all that they write, and are not to be taken for dead meanwhile.
+"""
+
+_SLOW_SECONDS: Final = 60.0
 _SERVER: Final = {
     "application_name": "rapport",
     "jit": "off",  # the queries are short, and compiling one takes longer than running it
@@ -68,12 +73,15 @@ class Link(Connection, Protocol):
         """Have what PostgreSQL remarks told, before the statement that it is about returns."""
 
 
-async def connect(target: Target) -> Link:
-    """Connect to the primary. Raises `StoreError`, `StoreUnusable`."""
+async def connect(target: Target, *, idle_seconds: float = _SLOW_SECONDS) -> Link:
+    """Connect to the primary. A transaction is ended when nothing is asked in it for `idle_seconds`.
+
+    Raises `StoreError`, `StoreUnusable`.
+    """
     settings = _SERVER | {
         "statement_timeout": str(round(target.statement_seconds * 1000)),
         "lock_timeout": str(round(target.statement_seconds * 500)),  # a deadlock is found after a second
-        "idle_in_transaction_session_timeout": str(round(_IDLE_SECONDS * 1000)),
+        "idle_in_transaction_session_timeout": str(round(idle_seconds * 1000)),
     }
     try:
         db = await asyncpg.connect(
@@ -137,7 +145,8 @@ async def check_epoch(
 
 
 async def _settled(target: Target, *, restored: bool, migrating: bool) -> int:
-    db = await connect(target)
+    # A migration takes as long as it does, and whoever starts meanwhile waits for it.
+    db = await connect(msgspec.structs.replace(target, statement_seconds=0.0))
     try:
         await (migrate if migrating else check_current)(db)
         return await check_epoch(db, synchronous=target.synchronous_standby, restored=restored)

@@ -29,7 +29,7 @@ from relay.keys import ClaimPrekeys, PutDeviceList, ResetKeys
 from relay.postgres import audit, changes, keys, locks, runs
 from relay.postgres.connection import Connection
 from relay.postgres.errors import FAILURES, is_lost, is_refused_value, is_worth_another_try, translated
-from relay.postgres.opening import Link, Target, check_epoch, connect
+from relay.postgres.opening import IDLE_SECONDS, Link, Target, check_epoch, connect
 from relay.writes import Ack, AddMember, Append, Appended, Applied, Outcome
 
 _log = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ class Writer:
 
     async def open(self) -> None:
         """Connect, and make this writer's row. Raises `StoreError`."""
-        self._link = link = await connect(self._target)
+        self._link = link = await connect(self._target, idle_seconds=IDLE_SECONDS)
         link.add_log_listener(self._listen)
         try:
             await link.execute(
@@ -125,22 +125,20 @@ class Writer:
     async def _until_known(self, calls: Sequence[Call]) -> list[Answer]:
         """Try until the batch is committed, or cannot be. Raises `StoreError`, or one of `FAILURES`."""
         loop = asyncio.get_running_loop()
-        until = loop.time() + self._target.patience_seconds
         # Whatever waits for a server that is silent is told that the connection is gone.
         limit = self._target.patience_seconds + 2 * self._target.statement_seconds
         watch = loop.call_later(limit, self._drop)
-        attempts = 0
+        attempts, until = 0, None
         try:
             while True:
                 attempts += 1
                 try:
                     return await self._once(calls)
-                except StoreError as error:  # there is no connection
-                    if not error.temporary or loop.time() > until:
-                        raise
-                except FAILURES as error:
-                    if is_lost(error):
-                        if loop.time() > until:
+                except (StoreError, *FAILURES) as error:
+                    now = loop.time()
+                    if is_lost(error) or (isinstance(error, StoreError) and error.temporary):
+                        until = until or now + self._target.patience_seconds
+                        if now >= until:
                             raise
                     elif not is_worth_another_try(error) or attempts >= _ATTEMPTS:
                         raise
@@ -188,7 +186,7 @@ class Writer:
             raise StoreRestored("the store was restored while it was open")
         if self._link is not None and not self._link.is_closed():
             return self._link
-        self._link = link = await connect(self._target)
+        self._link = link = await connect(self._target, idle_seconds=IDLE_SECONDS)
         link.add_log_listener(self._listen)
         self._devices.forget()
         try:

@@ -13,13 +13,13 @@ from typing import Literal, TypeAlias
 import structlog
 
 from relay.cluster import BeatNode, BuryNode, Grave, NodeRow, Nodes, SettleNode
-from relay.errors import NodeBuried, StoreError
+from relay.errors import NodeBuried, StoreError, StoreRestored
 from relay.store import Store
 from signaling.cluster.members import BEAT_SECONDS, LEASE_SECONDS, Members
 from signaling.timebase import Timebase, boot_ns
 
-End: TypeAlias = Literal["drained", "buried"]
-"""Why a node is to end: an operator wants it, or the others have taken it for dead."""
+End: TypeAlias = Literal["drained", "buried", "restored"]
+"""Why a node is to end: an operator wants it, the others took it for dead, the store is not what it was."""
 
 _log = structlog.get_logger("rapport.cluster")
 
@@ -108,6 +108,8 @@ class Keeper:
         except NodeBuried:
             self._members.buried()
             self._end("buried")
+        except StoreRestored:
+            self._end("restored")
         except StoreError as error:
             _log.warning("beat_failed", error=error.name)
 

@@ -7,13 +7,14 @@ import gc
 import signal
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 
 import uvloop
 
 from config import ConfigError, Settings
 from config.commands import add_source_arguments, report, settings_from
+from signaling.cluster.keeper import End
 from signaling.http.development import key_of
 from signaling.node import Node, StartError
 from signaling.observe import logs
@@ -26,6 +27,12 @@ GC_YOUNG = 20_000
 """Objects made and still alive before a collection; a busy node has thousands in flight."""
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+REASONS: Mapping[End | None, str] = {
+    "buried": "the other nodes took this one for dead",
+    "restored": "the store was put back to an earlier state",
+}
+"""Why a node has ended that is to be started again."""
 
 
 def add_parser(subparsers: _SubParsersAction[ArgumentParser]) -> None:
@@ -70,8 +77,8 @@ async def _serve(settings: Settings, *, development: bool) -> int:
         loop.remove_signal_handler(number)
         signal.signal(number, signal.SIG_DFL)
     await node.stop()
-    if node.keeper.end == "buried":
-        sys.stderr.write("rapport: the other nodes took this one for dead; start it again\n")
+    if reason := REASONS.get(node.keeper.end):
+        sys.stderr.write(f"rapport: {reason}; start it again\n")
         return 1
     return 0
 
