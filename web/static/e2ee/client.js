@@ -154,7 +154,7 @@ export class Client {
 
   async #refresh() {
     const { keys } = await this.connection.request("keys.inventory");
-    this.#tell(await this.#device.welcome(inventoryOf(keys), Date.now()));
+    this.#tell(await this.#device.inventory(inventoryOf(keys), Date.now()));
     if ((keys.list ?? 0) > 0) await this.#takeOwnList();
     await this.#ask();
   }

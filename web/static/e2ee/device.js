@@ -198,18 +198,12 @@ export class Device {
 
   /** A connection has begun: `{generation, digest, count, lowest, highest, lastResort, list, first}`. */
   welcome(inventory, nowMs) {
-    return this.#step(async (state) => {
-      const good = await stock.compare(state.stock, inventory, nowMs);
-      const { kem, prekeys: target } = this.#options;
-      await stock.refill(state.stock, kem, { count: inventory.count, target, nowMs });
-      const { list, first } = inventory;
-      await account.numberFirst(state, first);
-      Object.assign(state, { serverList: list || first - 1, requested: false });
-      for (const room of state.rooms.values()) {
-        if (room.halted !== "") Object.assign(room, { halted: "", lists: null, claim: null });
-      }
-      return good ? [] : [{ what: "suspicion", account: state.account, error: "inventory_drift" }];
-    }, EVERYTHING);
+    return this.#compare(inventory, nowMs, { requested: false });
+  }
+
+  /** The same, told while it lasts: a device that was turned away does not ask to be listed once more. */
+  inventory(inventory, nowMs) {
+    return this.#compare(inventory, nowMs, {});
   }
 
   /** The account's current SignedList, told by itself or because `list` was refused. */
@@ -395,6 +389,22 @@ export class Device {
       recalling.requestOf(name, room),
     ]);
     return [...due, ...ofRooms.filter((request) => request !== null)];
+  }
+
+  /** Take in what the server holds of this device; `more` is changed besides. */
+  #compare(inventory, nowMs, more) {
+    return this.#step(async (state) => {
+      const good = await stock.compare(state.stock, inventory, nowMs);
+      const { kem, prekeys: target } = this.#options;
+      await stock.refill(state.stock, kem, { count: inventory.count, target, nowMs });
+      const { list, first } = inventory;
+      await account.numberFirst(state, first);
+      Object.assign(state, { serverList: list || first - 1, ...more });
+      for (const room of state.rooms.values()) {
+        if (room.halted !== "") Object.assign(room, { halted: "", lists: null, claim: null });
+      }
+      return good ? [] : [{ what: "suspicion", account: state.account, error: "inventory_drift" }];
+    }, EVERYTHING);
   }
 
   /** One step in a room, and what follows from it there. */
