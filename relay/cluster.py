@@ -9,6 +9,9 @@ from typing import Protocol
 
 import msgspec
 
+from relay.audit_chain import AuditEntry
+from relay.rows import Session
+
 
 class NodeRow(msgspec.Struct, frozen=True, gc=False):
     """A node, as it last said of itself. `drain` is what an operator wants of it."""
@@ -102,3 +105,22 @@ class ClusterRows(Protocol):
 
     async def nodes(self) -> Nodes:
         """All nodes that live, and those buried of which something is left to do."""
+
+
+class Roll(Protocol):
+    """What commands see of the nodes, and ask of them, while servers have the store open.
+
+    Every method raises `StoreError`.
+    """
+
+    async def nodes(self) -> Nodes:
+        """As in the Store port."""
+
+    async def sessions_in(self, state: str, *, after: str = "", limit: int) -> tuple[Session, ...]:
+        """As in the Store port."""
+
+    async def drain(self, node: str, entry: AuditEntry) -> bool:
+        """Write a `DrainNode`, and the entry about it if that changes something: whether it does."""
+
+    async def close(self) -> None:
+        """Let go of the store."""

@@ -11,7 +11,7 @@ import config.commands
 import loadtest.cli
 import loadtest.scaling.command
 from config import flags
-from signaling.commands import audit, serve, store, token, webhooks
+from signaling.commands import audit, cluster, serve, store, token, webhooks
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,6 +32,7 @@ def _parser() -> ArgumentParser:
     webhooks.add_parser(commands)
     audit.add_parser(commands)
     store.add_parser(commands)
+    cluster.add_parser(commands)
     config.commands.add_parser(commands)
     commands.choices["config"].set_defaults(run=config.commands.run)
     loadtest.cli.add_parsers(commands)

@@ -6,9 +6,12 @@ from pathlib import Path
 
 from config.settings import StoreSettings
 from relay.audit_trail import OpenTrail
+from relay.cluster import Roll
 from relay.postgres import PostgresStore, Target
+from relay.postgres.roll import open_roll
 from relay.postgres.trail import open_trail
 from relay.sqlite import SqliteStore
+from relay.sqlite.roll import SqliteRoll
 from relay.sqlite.trail import SqliteTrail
 from relay.store import Store
 from signaling.audit.places import SQLITE
@@ -38,3 +41,9 @@ async def trail_of(settings: StoreSettings) -> OpenTrail:
     """The audit trail of the store, which a server may have open. Raises :exc:`relay.errors.StoreError`."""
     place = place_of(settings)
     return SqliteTrail(place) if isinstance(place, Path) else await open_trail(place)
+
+
+async def roll_of(settings: StoreSettings) -> Roll:
+    """The nodes of the store, which servers may have open. Raises :exc:`relay.errors.StoreError`."""
+    place = place_of(settings)
+    return SqliteRoll(place) if isinstance(place, Path) else await open_roll(place)

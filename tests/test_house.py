@@ -29,12 +29,13 @@ SHELLS = frozenset(
         ),
         "relay/postgres": (
             "accounts audit blobs changes cluster connection copying documents horizon inbox keys locks "
-            "maintenance migrating opening pool push ratings reads receipts retention rooms runs scheduling "
-            "store trail unreceived webhooks writer"
+            "maintenance migrating opening pool push ratings reads receipts retention roll rooms runs "
+            "scheduling store trail unreceived webhooks writer"
         ),
         "relay/sqlite": (
             "accounts audit blobs catalog changes checking cluster documents guard inbox keys opening push "
-            "ratings reads receipts retention schema scheduling store thread trail unreceived webhooks writer"
+            "ratings reads receipts retention roll schema scheduling store thread trail unreceived webhooks "
+            "writer"
         ),
         "rtc": "client datagrams worker",
         "signaling": (
@@ -43,7 +44,7 @@ SHELLS = frozenset(
         "signaling/audit": "auditor keys witness",
         "signaling/blobs": "service turns",
         "signaling/cluster": "duties keeper undertaker",
-        "signaling/commands": "audit serve store token webhooks",
+        "signaling/commands": "audit cluster serve store token webhooks",
         "signaling/door": "acks feed hub link presence requests timers watch websocket welcome writer",
         "signaling/export": "service",
         "signaling/hours": "replies service",

@@ -56,6 +56,7 @@ REFUSALS: frozenset[ErrorKind] = frozenset(
 ACTIONS: Mapping[str, str] = {
     "server.started": "A server has started; the object is its version.",
     "server.stopped": "A server was stopped as planned.",
+    "node.drained": "An operator had a node hand over what it does, and end.",
     "login": "A token was refused; the outcome says why. Nobody is proven, unless it was `revoked`.",
     "room.created": "A room was created.",
     "room.changed": "The settings of a room were changed.",

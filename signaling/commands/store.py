@@ -55,7 +55,7 @@ def _run(args: Namespace, work: Callable[[StoreSettings, Namespace], Awaitable[i
     """Carry a command out: its status, or 2 if it could not be."""
 
     async def carried_out() -> int:
-        return await work(_settings(args), args)
+        return await work(store_settings(args), args)
 
     try:
         return asyncio.run(carried_out())
@@ -66,7 +66,7 @@ def _run(args: Namespace, work: Callable[[StoreSettings, Namespace], Awaitable[i
     return 2
 
 
-def _settings(args: Namespace) -> StoreSettings:
+def store_settings(args: Namespace) -> StoreSettings:
     """Which store, as the arguments and settings name it. Raises :exc:`ConfigError`, :exc:`ValueError`."""
     if args.store is None:
         return settings_from(args).store

@@ -19,6 +19,7 @@ from protocol.events import SessionBody
 from protocol.fields import Role
 from relay.cluster import Nodes
 from relay.store import Store
+from signaling import cli
 from signaling.cluster.names import node_of
 from signaling.sessions.session import Session, from_row
 from tests.conformance.places import postgres_place
@@ -39,6 +40,8 @@ class Pair:
     one: Server
     other: Server
     store: Store
+    url: str
+    """Of the store."""
 
     async def session(self, name: str) -> Session:
         row = await self.store.session(name)
@@ -75,7 +78,7 @@ async def pair(folder: Path) -> AsyncIterator[Pair]:
             store = place.store()
             await store.open()
             try:
-                yield Pair(one, other, store)
+                yield Pair(one, other, store, place.url)
             finally:
                 await store.close()
 
@@ -156,14 +159,16 @@ async def test_a_node_that_stood_still_for_longer_than_its_lease_ends_when_it_wa
         await missed(both, both.other)
 
 
-async def test_a_node_that_stops_hands_over_and_leaves_nothing(tmp_path: Path) -> None:
+async def test_a_node_that_is_drained_ends_and_leaves_nothing(tmp_path: Path) -> None:
     async with pair(tmp_path) as both, AsyncExitStack() as stack:
         await agreed(both)
         people = await connected(stack, both.one, "long")
         stopping = node_of(people["anna"].welcome["connection"])
-        await both.one.stop()
+        drain = ["cluster", "drain", stopping[:12], "--store", both.url]
+        assert await asyncio.to_thread(cli.main, drain) == 0
         assert both.one.process is not None
-        assert both.one.process.returncode == 0
+        async with asyncio.timeout(PATIENCE):
+            assert await both.one.process.wait() == 0
         assert (await people["anna"].op("goodbye"))["reason"] == "drain"
         nodes = await both.store.nodes()
         assert stopping not in {one.name for one in nodes.living}
