@@ -140,11 +140,13 @@ class Keeper:
         alive = self.alive()
         known, before = frozenset(one.name for one in alive), self._known
         taking = frozenset(one.name for one in alive if not one.draining)
+        for name in known - before - {self.name}:
+            _log.info("node_joined", node=name)
         for name in before - known:
+            _log.info("node_left", node=name)
             self.on_gone(name)
         if (known, taking) != (before, self._taking):
             self._known, self._taking = known, taking
-            _log.info("members_changed", alive=len(known), taking=len(taking))
             self.on_changed()
         if any(one.drain for one in nodes.living if one.name == self.name):
             self._end("drained")
