@@ -1,4 +1,8 @@
-"""PostgreSQL's errors as ours. They name the kind of failure and nothing of the data."""
+"""PostgreSQL's errors as ours.
+
+They name the kind of failure and nothing of the data. The errors that they are made of may quote some of
+it, and are never chained to them.
+"""
 
 from typing import Final
 
@@ -31,6 +35,11 @@ _LOST: Final = (
     asyncpg.ReadOnlySQLTransactionError,  # it was the primary, and is a standby now
     asyncpg.InternalClientError,  # no server of those named is the primary; what came was not understood
 )
+_OUT_OF_ORDER: Final = (
+    asyncpg.OperatorInterventionError,  # a statement that took too long is one of these
+    asyncpg.InsufficientResourcesError,
+    asyncpg.PostgresSystemError,
+)
 _REFUSED: Final = (asyncpg.DataError, asyncpg.ProgramLimitExceededError, ValueError, OverflowError)
 _UNUSABLE: Final = (
     asyncpg.InvalidAuthorizationSpecificationError,
@@ -52,6 +61,11 @@ def is_lost(error: BaseException) -> bool:
 def is_worth_another_try(error: BaseException) -> bool:
     """Whether the transaction has met another one, and may succeed when it is done again."""
     return isinstance(error, _AGAIN)
+
+
+def concerns_all(error: BaseException) -> bool:
+    """Whether PostgreSQL would have failed with any other call as well, as far as can be told."""
+    return is_lost(error) or is_worth_another_try(error) or isinstance(error, _OUT_OF_ORDER)
 
 
 def is_refused_value(error: BaseException) -> bool:

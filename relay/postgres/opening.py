@@ -80,7 +80,7 @@ async def connect(target: Target, *, idle_seconds: float = _SLOW_SECONDS) -> Lin
     """
     settings = _SERVER | {
         "statement_timeout": str(round(target.statement_seconds * 1000)),
-        "lock_timeout": str(round(target.statement_seconds * 500)),  # a deadlock is found after a second
+        "lock_timeout": str(round(target.statement_seconds * 200)),  # a deadlock is found after a second
         "idle_in_transaction_session_timeout": str(round(idle_seconds * 1000)),
     }
     try:
@@ -93,7 +93,6 @@ async def connect(target: Target, *, idle_seconds: float = _SLOW_SECONDS) -> Lin
             max_cached_statement_lifetime=0,
         )
     except (*FAILURES, ValueError) as error:
-        # Its text may contain the URL, with a password.
         raise translated(error) from None
     link = cast(Link, db)
     try:
@@ -105,7 +104,7 @@ async def connect(target: Target, *, idle_seconds: float = _SLOW_SECONDS) -> Lin
     except BaseException as error:
         link.terminate()
         if isinstance(error, FAILURES):
-            raise translated(error) from error
+            raise translated(error) from None
         raise
     return link
 
@@ -151,7 +150,7 @@ async def _settled(target: Target, *, restored: bool, migrating: bool) -> int:
         await (migrate if migrating else check_current)(db)
         return await check_epoch(db, synchronous=target.synchronous_standby, restored=restored)
     except FAILURES as error:
-        raise translated(error) from error
+        raise translated(error) from None
     finally:
         db.terminate()
 

@@ -6,7 +6,7 @@ from typing import Concatenate, Final, ParamSpec, TypeVar
 
 from relay.errors import Overloaded, StoreClosed, StoreError
 from relay.postgres.connection import Connection
-from relay.postgres.errors import FAILURES, is_lost, is_refused_value, translated
+from relay.postgres.errors import FAILURES, is_lost, translated
 from relay.postgres.opening import Link
 
 _P = ParamSpec("_P")
@@ -35,9 +35,7 @@ class Pool:
     async def run(
         self, query: Callable[Concatenate[Connection, _P], Awaitable[_T]], *args: _P.args, **kwargs: _P.kwargs
     ) -> _T:
-        """Run a query; once more if the connection that was at hand has died meanwhile. Raises
-        `StoreError`.
-        """
+        """Run a query; once more if the connection that was at hand has died. Raises `StoreError`."""
         if self._closed:
             raise StoreClosed("the store is not open")
         if self._running >= self._most:
@@ -45,21 +43,9 @@ class Pool:
         self._running += 1
         try:
             async with self._free:
-                while self._idle:
-                    link = self._idle.pop()
-                    try:
-                        return await self._on(link, query, *args, **kwargs)
-                    except FAILURES as error:
-                        if not is_lost(error):
-                            raise translated(error) from error
-                try:
-                    return await self._on(await self._connect(), query, *args, **kwargs)
-                except FAILURES as error:
-                    raise translated(error) from error
-        except (ValueError, OverflowError) as error:  # asyncpg's, before PostgreSQL saw the value
-            if is_refused_value(error):
-                raise translated(error) from None
-            raise
+                return await self._with_any(query, *args, **kwargs)
+        except (*FAILURES, ValueError, OverflowError) as error:
+            raise translated(error) from None
         finally:
             self._running -= 1
 
@@ -68,6 +54,23 @@ class Pool:
         self._closed = True
         for _ in range(self._size):  # first in, first out: behind whoever waits
             await self._free.acquire()
+        self._drop_idle()
+
+    async def _with_any(
+        self, query: Callable[Concatenate[Connection, _P], Awaitable[_T]], *args: _P.args, **kwargs: _P.kwargs
+    ) -> _T:
+        if self._idle:
+            loop = asyncio.get_running_loop()
+            until = loop.time() + self._seconds
+            try:
+                return await self._on(self._idle.pop(), query, *args, **kwargs)
+            except FAILURES as error:
+                if not is_lost(error) or loop.time() >= until:
+                    raise
+            self._drop_idle()  # most of them have died with this one
+        return await self._on(await self._connect(), query, *args, **kwargs)
+
+    def _drop_idle(self) -> None:
         while self._idle:
             self._idle.pop().terminate()
 

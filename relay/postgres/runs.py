@@ -110,6 +110,8 @@ class Devices:
 
     async def numbers(self, db: Connection, devices: Iterable[Device]) -> dict[Device, int]:
         """The numbers of these devices, of those that have none a new one."""
+        if len(self._numbers) > self._limit:
+            self._numbers.clear()
         wanted = set(devices)
         # In one order for all writers, so that none waits for another that waits for it.
         missing = sorted(wanted - self._numbers.keys())
@@ -119,11 +121,6 @@ class Devices:
             if len(rows) < len(missing):
                 await db.execute(_NEW_DEVICES, *columns)
                 rows = await db.fetch(_DEVICES, *columns)
-            if len(self._numbers) > self._limit:
-                self._numbers.clear()
-                return {(account, device): number for account, device, number in rows} | (
-                    await self.numbers(db, wanted - set(missing)) if wanted - set(missing) else {}
-                )
             self._numbers.update({(account, device): number for account, device, number in rows})
         return {device: self._numbers[device] for device in wanted}
 

@@ -28,7 +28,14 @@ from relay.group import Answer, Call
 from relay.keys import ClaimPrekeys, PutDeviceList, ResetKeys
 from relay.postgres import audit, changes, keys, locks, runs
 from relay.postgres.connection import Connection
-from relay.postgres.errors import FAILURES, is_lost, is_refused_value, is_worth_another_try, translated
+from relay.postgres.errors import (
+    FAILURES,
+    concerns_all,
+    is_lost,
+    is_refused_value,
+    is_worth_another_try,
+    translated,
+)
 from relay.postgres.opening import IDLE_SECONDS, Link, Target, check_epoch, connect
 from relay.writes import Ack, AddMember, Append, Appended, Applied, Outcome
 
@@ -71,7 +78,7 @@ class Writer:
             await link.execute(f"INSERT INTO writers VALUES ($1, 0, {_NOW_MS})", self._name)  # noqa: S608
         except FAILURES as error:
             self._drop()
-            raise translated(error) from error
+            raise translated(error) from None
 
     def begin(self, calls: Sequence[Call], done: Callable[[Sequence[Answer]], None]) -> None:
         """Write a batch in a task."""
@@ -103,9 +110,10 @@ class Writer:
         except StoreError as error:
             failed = error
         except FAILURES as error:
-            if len(calls) > 1 and not is_lost(error) and self._doubtful is None:
+            if len(calls) > 1 and self._doubtful is None and not concerns_all(error):
                 # One of them is the reason, and the others are not to suffer for it.
-                return [answer for call in calls for answer in await self.apply([call])]
+                half = len(calls) // 2
+                return [*await self.apply(calls[:half]), *await self.apply(calls[half:])]
             failed = translated(error)
         if self._doubtful is not None:
             self._doubtful = None
