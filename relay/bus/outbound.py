@@ -50,15 +50,14 @@ class Outbound:
         return batch
 
 
-def by_node(batch: Batch, nodes: Mapping[str, Collection[str]], without: str) -> dict[str, list[msgspec.Raw]]:
+def by_node(batch: Batch, nodes: Mapping[str, Collection[str]]) -> dict[str, list[msgspec.Raw]]:
     """The deliveries for each node in their order; `nodes` has those of each account."""
     found: dict[str, list[msgspec.Raw]] = {}
     for accounts, addressed, notice in batch:
         there: dict[str, list[str]] = {addressed: []} if addressed is not None else {}
         for account in accounts:
             for node in nodes.get(account, ()):
-                if node != without:
-                    there.setdefault(node, []).append(account)
+                there.setdefault(node, []).append(account)
         for node, reached in there.items():
             found.setdefault(node, []).append(pack(Delivery(tuple(reached), notice)))
     return found

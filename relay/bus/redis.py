@@ -141,10 +141,9 @@ class RedisBus:
         here = frozenset(account for account in accounts if account in self._presence)
         others = [account for account in accounts if account not in here]
         try:
-            nodes = await self._directory.nodes(others)
+            return here | (await self._directory.elsewhere(others)).keys()
         except UNREACHABLE:
             return here
-        return here | {account for account in others if nodes[account] - {self._node}}
 
     async def devices(self, account: str) -> frozenset[str]:
         here = frozenset(self._presence.devices(account))
@@ -217,8 +216,8 @@ class RedisBus:
 
     async def _publish(self, batch: Batch) -> None:
         accounts = {account for outgoing in batch for account in outgoing.accounts}
-        nodes = await self._directory.nodes(accounts) if accounts else {}
-        deliveries = by_node(batch, nodes, without=self._node)
+        nodes = await self._directory.elsewhere(accounts) if accounts else {}
+        deliveries = by_node(batch, nodes)
         lost = self._lost
         if lost:  # nobody knows whom the notices would have reached
             registered = await self._directory.registered()

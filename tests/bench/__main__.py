@@ -25,6 +25,7 @@ BENCHES: tuple[str, ...] = (
     "relay_durable_postgres",
     "relay_catch_up",
     "clock_lateness",
+    "cluster_bus",
     "e2ee",
     "e2ee_browser",
     "e2ee_wire",

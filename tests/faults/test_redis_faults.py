@@ -246,6 +246,22 @@ async def test_what_others_put_on_a_channel_is_refused_and_counted(redis: RedisP
         assert ben.missed == 0, "nobody can make a node read the store by sending it rubbish"
 
 
+async def test_each_node_hears_once_however_many_devices_are_connected_to_it(redis: RedisProcess) -> None:
+    async with nodes(redis) as (ann, ben):
+        ann.bus.attach("cid", "d1")
+        ben.bus.attach("cid", "d2")
+        for node, device in ((ann, "d3"), (ben, "d4"), (ann, "d5"), (ben, "d6")):
+            await node.bus.settle()
+            node.bus.attach("cid", device)
+        await ann.bus.settle()
+        await ben.bus.settle()
+        async with nodes(redis) as (other, _):
+            other.say("cid", 1)
+            other.say("cid", 2)
+            await until(lambda: ann.heard(2) and ben.heard(2))
+        assert ann.offsets == ben.offsets == [1, 2]
+
+
 async def test_what_is_lost_between_two_nodes_shows_in_the_next_bundle(redis: RedisProcess) -> None:
     async with nodes(redis) as (ann, ben):
         ann.say("ben", 1)
