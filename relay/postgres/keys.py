@@ -6,7 +6,7 @@ with it all of its rooms: sealed events are appended before that or after it.
 """
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final, assert_never
 
 import msgspec
@@ -34,7 +34,7 @@ from relay.keys import (
 from relay.postgres import locks, rooms
 from relay.postgres.connection import Connection, count, snapshot
 from relay.rows import Revocation
-from relay.writes import Applied
+from relay.writes import Applied, Write
 
 # An empty body stands for a list that was reset: its number is kept, so that the next one goes on from it.
 _LIST: Final = "SELECT l.account, l.number, l.body, l.epoch FROM device_lists l"
@@ -120,6 +120,24 @@ async def claim(db: Connection, epoch: int, write: ClaimPrekeys) -> Claimed:
         msgspec.msgpack.encode(prekeys),
     )
     return Claimed(prekeys)
+
+
+async def lock_ahead(db: Connection, writes: Iterable[Write]) -> None:
+    """Lock the devices that all these writes claim from or put prekeys of, before they do so one by one."""
+    devices: set[tuple[str, str]] = set()
+    for write in writes:
+        if isinstance(write, ClaimPrekeys):
+            devices.update(write.devices)
+        elif isinstance(write, PutPrekeys):
+            devices.add((write.account, write.device))
+    if devices:
+        await db.execute(
+            "SELECT FROM device_keys k "
+            "WHERE (k.account, k.device) IN (SELECT * FROM unnest($1::text[], $2::text[])) "
+            "ORDER BY k.no FOR NO KEY UPDATE",
+            [account for account, _ in devices],
+            [device for _, device in devices],
+        )
 
 
 async def device_lists(db: Connection, accounts: Collection[str]) -> dict[str, DeviceListRow]:

@@ -7,6 +7,7 @@ Locks of two numbers and those of one are kept apart by PostgreSQL: the first ar
 second are hashes of names. Two names with one hash wait for each other, and that is all.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 from relay.postgres.connection import Connection
@@ -42,11 +43,14 @@ async def share_account(db: Connection, account: str) -> None:
     await db.execute("SELECT pg_advisory_xact_lock_shared(hashtextextended($1, $2))", account, _ACCOUNT_SEED)
 
 
-async def lock_lane(db: Connection, endpoint: str, lane: str) -> None:
-    """Keep others from a lane of deliveries."""
+async def lock_lanes(db: Connection, lanes: Iterable[tuple[str, str]]) -> None:
+    """Keep others from lanes of deliveries: endpoints and lanes, locked in one order by all."""
+    endpoints, names = zip(*lanes, strict=True)
     await db.execute(
-        "SELECT pg_advisory_xact_lock(hashtextextended($1, hashtextextended($2, $3)))",
-        lane,
-        endpoint,
+        "SELECT pg_advisory_xact_lock(hash) FROM ("
+        "SELECT DISTINCT hashtextextended(lane, hashtextextended(endpoint, $3)) AS hash "
+        "FROM unnest($1::text[], $2::text[]) AS l (endpoint, lane) ORDER BY hash OFFSET 0) hashes",
+        endpoints,
+        names,
         _LANE_SEED,
     )

@@ -6,6 +6,7 @@ Whoever adds to a lane or takes from it locks it, so that positions in a lane ri
 and the first one is known.
 """
 
+from collections.abc import Iterable
 from typing import Final, assert_never
 
 from relay.errors import Conflict
@@ -26,7 +27,7 @@ from relay.webhooks import (
     PutDelivery,
     ReplayDelivery,
 )
-from relay.writes import Applied
+from relay.writes import Applied, Write
 
 _COLUMNS: Final = (
     "id, endpoint, lane, type, body, at_ms, state, since_ms, attempts, due_ms, failure, position"
@@ -79,6 +80,22 @@ async def apply(db: Connection, write: DeliveryWrite) -> Applied:
         case _:
             assert_never(write)
     return Applied(changed=done > 0)
+
+
+async def lock_ahead(db: Connection, writes: Iterable[Write]) -> None:
+    """Lock the lanes of all these writes at once, before they do so one by one."""
+    puts: set[tuple[str, str]] = set()
+    names: list[str] = []
+    for write in writes:
+        if isinstance(write, PutDelivery):
+            puts.add((write.endpoint, write.lane))
+        elif isinstance(write, EndDelivery | ReplayDelivery | DropDelivery):
+            names.append(write.id)
+    if names:
+        known = "SELECT DISTINCT endpoint, lane FROM deliveries WHERE id = ANY($1::text[])"
+        puts.update([(endpoint, lane) for endpoint, lane in await db.fetch(known, names)])
+    if puts:
+        await locks.lock_lanes(db, puts)
 
 
 async def delivery(db: Connection, delivery: str) -> Delivery | None:
@@ -134,7 +151,7 @@ async def backlogs(db: Connection) -> tuple[Backlog, ...]:
 
 
 async def _put(db: Connection, write: PutDelivery) -> Applied:
-    await locks.lock_lane(db, write.endpoint, write.lane)
+    await locks.lock_lanes(db, [(write.endpoint, write.lane)])
     done = await count(
         db,
         "INSERT INTO deliveries (id, endpoint, lane, type, body, at_ms, state, since_ms) "
@@ -202,7 +219,7 @@ async def _lock_lane_of(db: Connection, delivery: str) -> Row | None:
     """Lock the lane of a delivery, which never moves to another: endpoint and lane."""
     lane = await db.fetchrow("SELECT endpoint, lane FROM deliveries WHERE id = $1", delivery)
     if lane is not None:
-        await locks.lock_lane(db, *lane)
+        await locks.lock_lanes(db, [(lane[0], lane[1])])
     return lane
 
 

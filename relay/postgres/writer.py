@@ -23,10 +23,11 @@ import asyncpg
 from relay.accounts import EraseAccount
 from relay.audit_chain import AuditEntry
 from relay.audit_trail import AppendAudit, PruneAudit, PutCheckpoint
+from relay.blob_rows import BeginBlob, DropBlob, FinishBlob
 from relay.errors import OutcomeUnknown, StoreError, StoreRestored
 from relay.group import Answer, Call
-from relay.keys import ClaimPrekeys, PutDeviceList, ResetKeys
-from relay.postgres import audit, changes, keys, locks, runs
+from relay.keys import ClaimPrekeys, PutDeviceList, RequestDevice, ResetKeys
+from relay.postgres import audit, changes, keys, locks, runs, webhooks
 from relay.postgres.connection import Connection
 from relay.postgres.errors import (
     FAILURES,
@@ -37,6 +38,7 @@ from relay.postgres.errors import (
     translated,
 )
 from relay.postgres.opening import IDLE_SECONDS, Link, Target, check_epoch, connect
+from relay.push import PutDoorbell
 from relay.writes import Ack, AddMember, Append, Appended, Applied, Outcome
 
 _log = logging.getLogger(__name__)
@@ -45,7 +47,7 @@ _ATTEMPTS: Final = 5  # of a batch that meets another writer's every time
 _PAUSE: Final = 0.2  # s at most, between two attempts
 _APPLIED: Final = Applied()
 _NOW_MS: Final = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
-_LISTING: Final = (PutDeviceList, ResetKeys, EraseAccount)
+_COUNTING: Final = (PutDeviceList, ResetKeys, EraseAccount, RequestDevice, PutDoorbell)
 _KEPT_MS: Final = 30 * 24 * 3600 * 1000  # for which the row of a writer stays that writes nothing
 
 
@@ -312,15 +314,20 @@ class Writer:
 
 
 async def _lock_ahead(db: Connection, calls: Sequence[Call]) -> None:
-    """Lock accounts and rooms in the order in which all writers lock them, before the calls do in theirs."""
+    """Lock what all writers lock in one order, before the calls do in theirs."""
     writes = [write for call in calls for write in call]
-    listed = {write.account for write in writes if isinstance(write, _LISTING)}
+    blobs = [write.blob for write in writes if isinstance(write, BeginBlob | FinishBlob | DropBlob)]
+    counted = {write.account for write in writes if isinstance(write, _COUNTING)}
+    counted.update([blob.account for blob in blobs])
     joining = {write.account for write in writes if isinstance(write, AddMember)}
-    for account in sorted(listed | joining):
-        await (locks.lock_account if account in listed else locks.share_account)(db, account)
+    for account in sorted(counted | joining):
+        await (locks.lock_account if account in counted else locks.share_account)(db, account)
     rooms = {room for write in writes if isinstance(room := getattr(write, "room", None), str)}
+    rooms.update([blob.room for blob in blobs])
     if rooms:
         await runs.lock_rooms(db, rooms)
+    await keys.lock_ahead(db, writes)
+    await webhooks.lock_ahead(db, writes)
 
 
 def _is_hot(call: Call) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, suppress
@@ -32,8 +33,9 @@ from relay.keys import (
     ResetKeys,
     Sealing,
 )
-from relay.postgres import PostgresStore, changes
+from relay.postgres import PostgresStore, changes, writer
 from relay.postgres.connection import Connection
+from relay.postgres.errors import is_worth_another_try
 from relay.postgres.horizon import examinable
 from relay.postgres.maintenance import faults
 from relay.push import DOORBELLS, NoteUnrung, PutDoorbell
@@ -341,6 +343,48 @@ async def test_a_lane_has_one_first_whoever_adds_to_it_and_takes_from_it(stores:
     for name in "ab":
         own = [delivery for delivery in ended if delivery.startswith(name)]
         assert own == sorted(own)
+
+
+NAMES = [f"n{number}" for number in range(6)]
+
+
+def locking(kind: str, number: int, name: str) -> Write:
+    """Something that locks what the name is of."""
+    match kind:
+        case "claims":
+            return claim(number, name)
+        case "deliveries":
+            return PutDelivery(f"{kind}{number}", "endpoint", name, "t", b"", 1)
+        case "doorbells":
+            return PutDoorbell(name, f"d{number}", "", number)
+        case _:
+            return BeginBlob(replace(blob(number), room=name), WIDE)
+
+
+@pytest.mark.parametrize("kind", ["claims", "deliveries", "doorbells", "uploads"])
+async def test_nobody_waits_in_a_circle_for_what_several_calls_lock(
+    stores: Two, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """PostgreSQL would notice it after a second, and the batch would be done again."""
+    met: list[BaseException] = []
+
+    def noted(error: BaseException) -> bool:
+        met.append(error)
+        return is_worth_another_try(error)
+
+    monkeypatch.setattr(writer, "is_worth_another_try", noted)
+    for name in NAMES:
+        await listed(stores[0], name, 300)
+        await stores[0].commit(CreateRoom(name, b"", 1), AddMember(name, "ann", "client", 1))
+    chance = random.Random(5)
+    for first in range(0, 600, 60):
+        calls = [locking(kind, first + number, chance.choice(NAMES)) for number in range(60)]
+        found = await asyncio.gather(
+            *(outcome(stores[0], call) for call in calls[::2]),
+            *(outcome(stores[1], call) for call in calls[1::2]),
+        )
+        assert errors(found) == {}
+    assert [type(error) for error in met] == []
 
 
 # --- Blobs
