@@ -16,6 +16,7 @@ from relay.cluster import BeatNode, BuryNode, Grave, NodeRow, Nodes, SettleNode
 from relay.errors import NodeBuried, StoreError, StoreRestored
 from relay.store import Store
 from signaling.cluster.members import BEAT_SECONDS, LEASE_SECONDS, Members
+from signaling.observe.logs import failure
 from signaling.timebase import Timebase, boot_ns
 
 End: TypeAlias = Literal["drained", "buried", "restored"]
@@ -121,9 +122,10 @@ class Keeper:
         now_ms = self._timebase.now_ms()
         burial = BuryNode(self.name, self._beats)
         try:
-            await self._store.commit(burial, *([SettleNode(self.name, now_ms)] if settled else []))
-        except StoreError as error:  # the others will notice
-            _log.warning("leave_failed", error=error.name)
+            async with asyncio.timeout(LEASE_SECONDS):  # in which the others notice by themselves
+                await self._store.commit(burial, *([SettleNode(self.name, now_ms)] if settled else []))
+        except (StoreError, TimeoutError) as error:
+            _log.warning("leave_failed", error=failure(error))
 
     async def _beat(self) -> None:
         begun = self._clock()

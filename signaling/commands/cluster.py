@@ -9,7 +9,7 @@ import asyncio
 import os
 import sys
 import time
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from config import ConfigError
 from config.commands import add_source_arguments, report
 from relay.cluster import Roll
 from relay.errors import NotFound, StoreError
+from relay.rows import Session
 from signaling.audit.actions import entry_of
 from signaling.audit.origin import Origin
 from signaling.cluster.members import BEAT_SECONDS
@@ -36,6 +37,9 @@ LOOK_SECONDS = 4 * BEAT_SECONDS
 
 PAGE = 256
 
+SHORTEST_NAME = 4
+"""What is empty by mistake is no name."""
+
 
 def add_parser(subparsers: _SubParsersAction[ArgumentParser]) -> None:
     """Add the command with what it can do."""
@@ -44,7 +48,7 @@ def add_parser(subparsers: _SubParsersAction[ArgumentParser]) -> None:
     listing = _command(commands, "list", "show the nodes: state, load, and what falls to each", _list)
     listing.add_argument("--json", action="store_true", help="one JSON object for each node, a line each")
     draining = _command(commands, "drain", "have a node hand over what it does, and end", _drain)
-    draining.add_argument("node", metavar="NODE", help="its name, or the beginning of it")
+    draining.add_argument("node", metavar="NODE", type=_name, help="its name, or the beginning of it")
 
 
 def _command(
@@ -94,7 +98,7 @@ async def _hosts(roll: Roll) -> dict[str, str]:
     for state in RUNNING:
         after = ""
         while page := await roll.sessions_in(state, after=after, limit=PAGE):
-            hosts |= {row.id: from_row(row).host for row in page}
+            hosts |= {row.id: _host(row) for row in page}
             after = page[-1].id
     return hosts
 
@@ -113,6 +117,19 @@ async def _drain(roll: Roll, args: Namespace) -> int:
         return 1
     sys.stdout.write(f"{names[0]} {'is asked to end' if wanted else 'was asked before'}\n")
     return 0
+
+
+def _host(row: Session) -> str:
+    try:
+        return from_row(row).host
+    except msgspec.MsgspecError:
+        return ""
+
+
+def _name(text: str) -> str:
+    if len(text) < SHORTEST_NAME:
+        raise ArgumentTypeError(f"give at least {SHORTEST_NAME} characters of it")
+    return text
 
 
 def _line(seen: Seen) -> str:

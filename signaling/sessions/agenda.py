@@ -90,6 +90,7 @@ class Agenda:
     def leave(self, deadline: Deadline) -> None:
         """A deadline that was taken is another node's to carry out. It comes again with every load."""
         self._left.add(deadline)
+        self._failures.pop(deadline, None)
 
     def failed(self, deadline: Deadline, now_ms: int) -> None:
         """A deadline that was taken could not be carried out: it is due again after a pause that grows."""

@@ -98,7 +98,6 @@ class Clock:
         if not batch:
             return False
         batch = self._own(batch)
-        self._set_here = {one for one in self._set_here if one.due_ms > self._timebase.now_ms() - HORIZON_MS}
         for deadline, failure in zip(batch, await self._fired(fire, batch), strict=True):
             if failure is None:
                 self._agenda.done(deadline)
@@ -112,12 +111,12 @@ class Clock:
         """Those to be carried out here; the others are left."""
         own = []
         for deadline in batch:
-            set_here = deadline in self._set_here
-            self._set_here.discard(deadline)
-            if self._duty.acting and (set_here or self._duty.owns(deadline.session)):
+            if self._duty.acting and (deadline in self._set_here or self._duty.owns(deadline.session)):
                 own.append(deadline)
             else:
                 self._agenda.leave(deadline)
+        old_ms = self._timebase.now_ms() - HORIZON_MS  # by now, whoever they fall to has seen them
+        self._set_here = {deadline for deadline in self._set_here if deadline.due_ms > old_ms}
         return tuple(own)
 
     async def _fired(self, fire: Fire, batch: Sequence[Deadline]) -> Sequence[BaseException | None]:

@@ -179,3 +179,54 @@ def test_steps_of_the_wall_clock_do_not_move_a_running_process() -> None:
         assert timebase.now_ms() in {1_800_000_000_001, 1_800_000_000_003}
     assert timebase.seconds_until(1_800_000_000_010) == pytest.approx(0.006, abs=1e-3)
     assert timebase.seconds_until(0) == 0
+
+
+async def test_what_falls_to_another_node_is_left_to_it_and_taken_over_with_it(store: SqliteStore) -> None:
+    duty = Duty("other")
+    now_ms = TIMEBASE.now_ms()
+    await add(store, "other", now_ms - 1000)
+    await add(store, "mine", now_ms - 500)
+    async with running(store, duty) as (clock, recorder):
+        await recorder.until(1)
+        assert [deadline.session for deadline, _ in recorder.fired] == ["mine"]
+        duty.others.clear()
+        clock.look_again()
+        await recorder.until(2)
+    assert recorder.fired[1][0].session == "other"
+
+
+async def test_what_others_do_not_carry_out_holds_up_nothing(store: SqliteStore) -> None:
+    """A node whose hundreds of deadlines nobody carries out, because it is gone, and not dead yet."""
+    now_ms = TIMEBASE.now_ms()
+    others = [f"other{number}" for number in range(3 * clock_module.BATCH)]
+    rows = [Session(session, "r", 0, 0, "open", 1, b"") for session in others]
+    await store.commit(*(PutSession(row, None) for row in rows))
+    await store.commit(*(SetDeadline(row.id, "cap", now_ms - 5000, 1) for row in rows))
+    await add(store, "mine", now_ms - 1)
+    async with running(store, Duty(*others)) as (_, recorder):
+        await recorder.until(1)
+    assert [deadline.session for deadline, _ in recorder.fired] == ["mine"]
+
+
+async def test_what_was_set_here_shortly_before_it_is_due_is_carried_out_here(store: SqliteStore) -> None:
+    """Whoever it falls to has loaded what is due so soon before it was set."""
+    async with running(store, Duty("near", "far")) as (clock, recorder):
+        clock.put(await add(store, "far", TIMEBASE.now_ms() + clock_module.HORIZON_MS + 1000))
+        clock.put(await add(store, "near", TIMEBASE.now_ms() + 30))
+        await recorder.until(1)
+    assert [deadline.session for deadline, _ in recorder.fired] == ["near"]
+
+
+async def test_a_node_that_does_not_act_carries_nothing_out_until_it_does(store: SqliteStore) -> None:
+    duty, recorder = Duty(), Recorder(store)
+    duty.acting = False
+    clock = Clock(store, TIMEBASE, recorder.lateness.append, duty)
+    await clock.catch_up(recorder)
+    clock.put(await add(store, "set here", TIMEBASE.now_ms()))
+    await add(store, "found", TIMEBASE.now_ms())
+    await clock.catch_up(recorder)
+    assert recorder.fired == []
+    duty.acting = True
+    clock.look_again()
+    await clock.catch_up(recorder)
+    assert {deadline.session for deadline, _ in recorder.fired} == {"set here", "found"}

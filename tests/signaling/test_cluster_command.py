@@ -95,6 +95,12 @@ async def asked(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
         await store.close()
 
 
+async def test_no_name_is_nobody_s(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        await run(f"sqlite:///{tmp_path / 'nothing.db'}", "drain", "")
+    assert "at least 4 characters" in capsys.readouterr().err
+
+
 async def test_what_cannot_be_read_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert await run(f"sqlite:///{tmp_path / 'nothing.db'}", "list") == 2
     assert capsys.readouterr().err == "rapport cluster: there is no such file\n"

@@ -56,6 +56,43 @@ def test_what_a_session_has_due_at_the_same_instant_is_one() -> None:
     assert agenda.held == 0
 
 
+def test_what_is_left_to_another_comes_again_with_every_load_until_it_is_done() -> None:
+    agenda = Agenda(HORIZON)
+    agenda.loaded([due(1, "a"), due(2, "b")], HORIZON, complete=True)
+    for deadline in agenda.take(5, 10):
+        agenda.leave(deadline)
+    assert agenda.take(5, 10) == ()
+    assert agenda.held == 2
+    agenda.loaded([due(2, "b")], 2 * HORIZON, complete=True)
+    assert agenda.held == 1
+    assert agenda.take(5, 10) == (due(2, "b"),)
+
+
+def test_a_load_that_was_cut_says_nothing_of_what_was_left_behind_it() -> None:
+    agenda = Agenda(HORIZON)
+    agenda.loaded([due(1, "a"), due(2, "b"), due(3, "c")], HORIZON, complete=True)
+    for deadline in agenda.take(5, 10):
+        agenda.leave(deadline)
+    agenda.loaded([due(1, "a"), due(2, "b")], 2 * HORIZON, complete=False)
+    assert agenda.held == 3, "so that the next load reaches further"
+
+
+def test_it_looks_again_at_once_when_told_so() -> None:
+    agenda = Agenda(HORIZON)
+    agenda.loaded([], HORIZON, complete=True)
+    assert not agenda.stale(5)
+    agenda.look_again()
+    assert agenda.stale(5)
+    assert agenda.wake_ms() <= 5
+
+
+def test_what_is_near_when_it_is_set_may_be_seen_by_others_too_late() -> None:
+    agenda = Agenda(HORIZON)
+    agenda.load_before_ms(10)
+    assert agenda.put(due(9 + HORIZON))
+    assert not agenda.put(due(10 + HORIZON))
+
+
 def test_what_is_set_for_later_is_left_to_a_later_load() -> None:
     agenda = Agenda(HORIZON)
     agenda.loaded([], agenda.load_before_ms(0), complete=True)
