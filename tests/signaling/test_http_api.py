@@ -392,5 +392,6 @@ async def test_what_the_store_cannot_do_is_told_and_the_next_request_is_served(
         assert answer.refusal == refusal
         assert answer.json["temporary"]
     assert "canary" not in answer.text + str(logged)
-    assert [one["event"] for one in logged] == [line]
+    # What the node does by itself meanwhile, such as saying that it lives, fails as well.
+    assert [one["event"] for one in logged if one["event"].startswith("request")] == [line]
     assert (await api.post("/v1/rooms", {})).status == 201
