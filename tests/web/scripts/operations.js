@@ -10,21 +10,29 @@
 import { MemoryKeystore } from "./memory_keystore.js";
 
 const MODULES = [
-  "archive", "argon2", "attachments", "blake2b", "content", "device", "epoch", "forms", "hpke", "identity",
-  "kdf", "keccak", "keystore", "message", "padding", "prekeys", "ratchet", "signing", "structures", "xwing",
+  "archive", "argon2", "attachments", "blake2b", "content", "device", "epoch", "files", "forms", "hpke",
+  "identity", "kdf", "keccak", "keystore", "message", "padding", "prekeys", "ratchet", "sha256", "signing",
+  "structures", "xwing", "../blobs", "../harmless",
 ];
 
 /** `perform(path, args, holdAs)` over the modules at `base`, with another KEM than theirs if one is given. */
 export async function operations(base, otherKem = null) {
   const loaded = await Promise.all(MODULES.map((name) => import(`${base}/${name}.js`)));
-  const all = Object.fromEntries(MODULES.map((name, i) => [name, loaded[i]]));
+  const all = Object.fromEntries(MODULES.map((name, i) => [name.replace("../", ""), loaded[i]]));
   const held = { kem: otherKem ?? all.xwing.xwing, modules: all };
   const keystoreOf = async (name) =>
     globalThis.indexedDB === undefined ? new MemoryKeystore() : all.keystore.Keystore.open(name);
   const restored = async (store, prekeys) =>
     new all.device.Device(await store.load(), { store, kem: held.kem, prekeys });
   const extractable = async (store) => keysIn(await store.load()).map((key) => key.extractable);
-  Object.assign(all, { kem: held.kem, shown: (value) => value, keystoreOf, restored, extractable });
+  const blobsOf = (given) => new all.blobs.Blobs(given);
+  const hashOf = (pieces) => {
+    const hash = new all.sha256.Sha256();
+    for (const piece of pieces) hash.update(piece);
+    return hash.digest();
+  };
+  const made = { keystoreOf, restored, extractable, fileOf, hashOf, giveUpAfter, blobsOf };
+  Object.assign(all, { kem: held.kem, shown: (value) => value, ...made });
   return async (path, args, holdAs) => {
     const given = JSON.parse(args, (_, value) => revived(value, held));
     const result = await gathered(call(path.startsWith("held.") ? { held } : all, path, given));
@@ -36,11 +44,18 @@ export async function operations(base, otherKem = null) {
 /** The JSON of an operation's outcome: `{value}`, or `{error, kind}` when it threw. */
 export async function answer(perform, path, args, holdAs) {
   try {
-    return JSON.stringify({ value: await perform(path, args, holdAs) }, replaced);
+    return JSON.stringify({ value: await withoutBlobs(await perform(path, args, holdAs)) }, replaced);
   } catch (error) {
     const { name, message, stack, kind = null } = error;
     return JSON.stringify({ error: `${name}: ${message}\n${stack}`, kind });
   }
+}
+
+/** A Blob, or one in a result, becomes its bytes. */
+async function withoutBlobs(result) {
+  if (result instanceof Blob) return new Uint8Array(await result.arrayBuffer());
+  const { ciphertext } = result ?? {};
+  return ciphertext instanceof Blob ? { ...result, ciphertext: await withoutBlobs(ciphertext) } : result;
 }
 
 /** A stream of bytes becomes a list. */
@@ -49,6 +64,18 @@ async function gathered(result) {
   const pieces = [];
   for await (const piece of result) pieces.push(piece);
   return pieces;
+}
+
+/** A file as people choose one. */
+function fileOf(bytes, name, type) {
+  return Object.assign(new Blob([bytes], { type }), { name });
+}
+
+/** Options of a transfer that is given up once so many bytes are there. */
+function giveUpAfter(bytes) {
+  const control = new AbortController();
+  const progress = (there) => there >= bytes && control.abort(new DOMException("enough", "AbortError"));
+  return { signal: control.signal, progress };
 }
 
 /** All CryptoKeys in a value. */
