@@ -26,7 +26,7 @@ _TYPES = {
 _HEADERS = {
     # Nothing but what this server sends: no inline script, no frame around it, no form to elsewhere.
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
-    "img-src 'self' data:; media-src 'self' blob:; connect-src 'self'; manifest-src 'self'; font-src 'self'; "
+    "img-src 'self' blob:; media-src 'self' blob:; connect-src 'self'; manifest-src 'self'; font-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "Permissions-Policy": "camera=(self), microphone=(self), display-capture=(self), geolocation=()",
     "Referrer-Policy": "no-referrer",

@@ -1,7 +1,14 @@
 /** The list of messages and the field they are written in. Each is shown once, however often it comes. */
 
 const time = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
-const STATES = { pending: "Sending…", failed: "Not sent", sent: "", clear: "Not encrypted", unreadable: "" };
+const STATES = {
+  draft: "",
+  pending: "Sending…",
+  failed: "Not sent",
+  sent: "",
+  clear: "Not encrypted",
+  unreadable: "",
+};
 
 export class Chat {
   #list = document.getElementById("messages");
@@ -26,10 +33,13 @@ export class Chat {
     });
   }
 
-  /** Show a message, or what is now known of it; whether it is new. `offset` is its place once it has one. */
-  put({ mid, text, author, mine, state = "sent", atMs = null, offset = Infinity }) {
+  /**
+   * Show a message, or what is now known of it; whether it is new. `card` is an element that stands in place of the
+   * text, and `offset` its place once it has one.
+   */
+  put({ mid, text = "", card = null, author, mine, urgent = false, state = "sent", atMs = null, offset = Infinity }) {
     const known = this.#items.get(mid);
-    const item = known ?? this.#create(mid, { text, author, mine });
+    const item = known ?? this.#create(mid, { text, card, author, mine, urgent });
     if (known === undefined || offset < Number(item.dataset.offset)) this.#place(item, offset);
     this.mark(mid, state);
     if (atMs !== null) item.querySelector("time").textContent = time.format(atMs);
@@ -45,14 +55,22 @@ export class Chat {
     return true;
   }
 
-  #create(mid, { text, author, mine }) {
+  /** Take back what was not sent. */
+  remove(mid) {
+    this.#items.get(mid)?.remove();
+    this.#items.delete(mid);
+  }
+
+  #create(mid, { text, card, author, mine, urgent }) {
     const item = document.createElement("li");
     item.className = mine ? "mine" : "theirs";
     item.innerHTML = `
       <span class="author"></span><p class="body"></p>
-      <span class="meta"><time></time><span class="state"></span></span>`;
+      <span class="meta"><span class="urgent" hidden>Urgent</span><time></time><span class="state"></span></span>`;
     item.querySelector(".author").textContent = author;
     item.querySelector(".body").textContent = text;
+    if (card !== null) item.querySelector(".body").replaceWith(card);
+    item.querySelector(".urgent").hidden = !urgent;
     this.#items.set(mid, item);
     return item;
   }

@@ -12,8 +12,8 @@ export class Conversation {
 
   /**
    * `page` has `send(text)`, which gives `{mid, done}` or null while nothing can be sent, `read(event, options)`,
-   * which gives what a message says, as `Readings` does, `recall(room, cursor)`, `name(account)`,
-   * `isSelf(account)`, `arrived()` for a new message from someone else,
+   * which gives what a message says, as `Readings` does, `card(mid, content, mine)`, which gives
+   * the element for what is no text, or null, `recall(room, cursor)`, `name(account)`, `isSelf(account)`, `arrived()` for a new message from someone else,
    * `refused(error)` for a message that the server will not have, and `failed(error)`.
    */
   constructor(session, page) {
@@ -38,9 +38,11 @@ export class Conversation {
     if (body.kind !== "message" || body.session !== this.#session) return;
     const reading = this.#page.read(event, options);
     if (reading === null) return;
-    const { key, text, state } = reading;
+    const { key, text, content = null, state } = reading;
     const by = this.#by(sender);
-    const added = this.#chat.put({ mid: key, text, ...by, state, atMs: at_ms, offset });
+    const card = content === null ? null : this.#page.card(key, content, by.mine);
+    const urgent = body.urgent === true;
+    const added = this.#chat.put({ mid: key, text, card, urgent, ...by, state, atMs: at_ms, offset });
     if (added && !by.mine) this.#page.arrived();
   }
 
@@ -48,6 +50,21 @@ export class Conversation {
   note({ account, place }, text) {
     const mid = `${text} ${place.log} ${place.offset}`;
     this.#chat.put({ mid, text, ...this.#by(account), state: "unreadable", offset: place.offset - 0.5 });
+  }
+
+  /** Show one's own card before its message is in the log; its state as in `Chat`. */
+  begin(mid, card, state = "draft") {
+    this.#chat.put({ mid, card, author: "You", mine: true, state });
+  }
+
+  /** Say what has become of one's own message. */
+  mark(mid, state) {
+    this.#chat.mark(mid, state);
+  }
+
+  /** Take back what was begun and is not to be sent. */
+  remove(mid) {
+    this.#chat.remove(mid);
   }
 
   /** A message was refused for good. One that is not shown was for a session that is over. */

@@ -102,4 +102,39 @@ const encrypting = dialog(
   <div class="choices">${choice("", "Close", "secondary", "autofocus")}</div>`,
 );
 
-export const DIALOGS = leaving + talking + timing + lateness + consenting + withdrawing + encrypting;
+const choosing = dialog(
+  "choosing",
+  "Questionnaires",
+  `<p id="choosing-text"></p>
+  <div class="choices" id="offered"></div>
+  <div class="choices">${choice("", "Close", "secondary", "autofocus")}</div>`,
+);
+
+const filling = dialog(
+  "filling",
+  "",
+  `<p id="filling-text"></p>
+  <div id="items" class="items"></div>
+  <div class="choices">
+    ${choice("send", "Count and send", "primary")}
+    ${choice("", "Not now", "secondary", "formnovalidate")}
+  </div>`,
+);
+
+const urging = dialog(
+  "urging",
+  "Before this is sent",
+  `<p>One of your answers tells of something that should not wait, such as thoughts of death or of hurting
+    yourself. It is good that you say so.</p>
+  <p><strong>If you are in danger now, call the emergency number of your country, such as 112 or 911, or go to
+    the nearest hospital.</strong> It is not certain that somebody reads this at once.</p>
+  <p>You can mark it as urgent: then it stands out, and is told even in quiet hours.</p>
+  <div class="choices">
+    ${choice("urgent", "Send it as urgent", "primary", "autofocus")}
+    ${choice("usual", "Send it as usual")}
+    ${choice("", "Do not send it")}
+  </div>`,
+);
+
+export const DIALOGS =
+  leaving + talking + timing + lateness + consenting + withdrawing + encrypting + choosing + filling + urging;

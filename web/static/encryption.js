@@ -5,6 +5,7 @@
  * A page has one connection, and a device one page at a time: the one opened last takes the device over.
  */
 
+import { Blobs } from "./blobs.js";
 import * as words from "./confidence.js";
 import { toHex } from "./e2ee/bytes.js";
 import { Client } from "./e2ee/client.js";
@@ -26,6 +27,8 @@ export class Encryption {
   #device = null;
   #readings = null;
   #supported = true;
+  /** Where the ciphertext of files goes and comes from; null where messages are not encrypted. */
+  blobs = null;
   #pending = []; // devices of the account that ask to be let in
   #later = new Set(); // accounts about which the person does not want to decide now
   #subject = null; // whom the person is asked about, as a text
@@ -64,7 +67,7 @@ export class Encryption {
     } catch (error) {
       if (!(error instanceof DOMException)) throw error;
       this.#supported = false; // this browser does not let its pages keep anything
-      this.#client = this.#device = this.#readings = null;
+      this.#client = this.#device = this.#readings = this.blobs = null;
     }
     this.#render();
     return this.#client;
@@ -82,6 +85,8 @@ export class Encryption {
     const named = `web-${crypto.randomUUID()}`;
     this.#device = state ? new Device(state, { store }) : await Device.further(account, named, { store });
     this.#readings = new Readings(store);
+    const url = new URL("../v1/", import.meta.url);
+    this.blobs = new Blobs({ url, token: options.token, device: this.#device.name });
     const { handlers } = options;
     return new Client(this.#device, {
       ...options,
@@ -104,13 +109,12 @@ export class Encryption {
   // --- Messages ------------------------------------------------------------------------------------------
 
   /**
-   * Seal and send a text to the room: `{mid, done}`, where `done` is a promise that it is kept here, and is sent
+   * Seal and send a content to the room: `{mid, done}`, where `done` is a promise that it is kept here, and is sent
    * as soon as that is possible; null where messages are not encrypted.
    */
-  send(room, text, session) {
+  send(room, content, session, { mid = uuid7(), urgent = false } = {}) {
     if (this.#client === null) return null;
-    const mid = uuid7();
-    const done = this.#client.send(room, { type: "text", text }, { mid: uuidToBytes(mid), session });
+    const done = this.#client.send(room, content, { mid: uuidToBytes(mid), session, urgent });
     return { mid, done: done.then(() => null) };
   }
 

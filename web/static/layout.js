@@ -28,6 +28,8 @@ const TALK = icon(
 );
 const TIME = icon('<circle cx="12" cy="12" r="8.5"/>', '<path d="M12 7v5.2l3.4 2"/>');
 const CONSENT = icon('<path d="M6.5 3.5h7l4 4v13h-11z"/>', '<path d="M9 13.5l2.3 2.3l4-4.5"/>');
+const CLIP = icon('<path d="M19.5 11.5l-7.6 7.6a5 5 0 0 1-7.1-7.1l8-8a3.4 3.4 0 0 1 4.8 4.8l-7.8 7.8a1.7 1.7 0 0 1-2.4-2.4L14 7.6"/>');
+const SHEET = icon('<rect x="5" y="4" width="14" height="17" rx="2"/>', '<path d="M9 4V2.8h6V4M9 10h6M9 14h6M9 18h3"/>');
 const SEND = icon('<path d="M4 12l16-7-5 15-3.5-6z"/>', '<path d="M11.5 14L20 5"/>');
 const CLOSE = icon('<path d="M6 6l12 12M18 6L6 18"/>');
 
@@ -107,6 +109,9 @@ const room = `
         <button type="button" class="plain" data-action="encryption">About the encryption</button></p>
       <ol id="messages" role="log" aria-label="Messages" tabindex="0"></ol>
       <form id="compose">
+        <input type="file" id="file" multiple hidden>
+        <button type="button" class="plain" data-action="attach" aria-label="Send files">${CLIP}</button>
+        <button type="button" class="plain" data-action="forms" aria-label="Questionnaires">${SHEET}</button>
         <label class="hidden" for="text">Your message</label>
         <textarea id="text" rows="1" placeholder="Write a message" enterkeyhint="send"></textarea>
         <button type="submit" class="plain send" aria-label="Send">${SEND}</button>

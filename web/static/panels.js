@@ -143,6 +143,35 @@ export function askAboutTime(session, others, name) {
   return ask("timing");
 }
 
+/** Ask for one of these definitions: its `form`, or "". */
+export function askToChoose(definitions, explanation) {
+  setText(byId("choosing-text"), explanation);
+  byId("offered").replaceChildren(...definitions.map(({ form, title }) => answer(title, "questionnaire", form)));
+  return ask("choosing");
+}
+
+/** Have a questionnaire filled in: for each item the number of the choice, or null. */
+export async function askForm({ title, question, items, choices }) {
+  setText(byId("filling-title"), title);
+  setText(byId("filling-text"), question);
+  byId("items").replaceChildren(...items.map((item, i) => itemField(item, i, choices)));
+  if ((await ask("filling")) !== "send") return null;
+  const given = new FormData(byId("filling").querySelector("form"));
+  return items.map((_, i) => Number(given.get(`item-${i}`)));
+}
+
+function itemField(item, number, choices) {
+  const field = document.createElement("fieldset");
+  field.append(Object.assign(document.createElement("legend"), { textContent: `${number + 1}. ${item}` }));
+  const given = { type: "radio", name: `item-${number}`, required: true };
+  choices.forEach((choice, i) => {
+    const label = document.createElement("label");
+    label.append(Object.assign(document.createElement("input"), { ...given, value: i }), choice.text);
+    field.append(label);
+  });
+  return field;
+}
+
 /** Ask how the session was, once. `answered({score, technical})` gives a promise that is kept when it is sent. */
 export function showRating(answered) {
   const form = byId("rating");

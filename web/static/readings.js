@@ -36,7 +36,8 @@ export class Readings {
 
   /**
    * What a message event says: `{key, text, state}`, where the state is "sent", "clear" for what was not
-   * encrypted, or "unreadable", and the key tells messages apart. Null when there is nothing to show. `isOld`:
+   * encrypted, or "unreadable", and the key tells messages apart; with the `content` of what was opened and is no
+   * text. Null when there is nothing to show. `isOld`:
    * it is behind this device, so that what is not known of it never will be.
    */
   of({ body, ...event }, { isOld = false } = {}) {
@@ -45,7 +46,9 @@ export class Readings {
     const outcome = this.#byPlace.get(placeOf(event.room, event.epoch, event.offset)) ?? this.#again(body, event);
     if (outcome === null) return isOld ? unreadable(event, "before_this_device") : null;
     if (outcome.what === "set_aside") return unreadable(event, outcome.error);
-    return { key: body.mid, text: outcome.content.text ?? unknownTypeWords(), state: "sent" };
+    const { content } = outcome;
+    if (content.type === "text") return { key: body.mid, text: content.text, state: "sent" };
+    return { key: body.mid, text: content.unknown ? unknownTypeWords() : "", content, state: "sent" };
   }
 
   /** What was opened of a message of this device, or null. */

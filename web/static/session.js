@@ -11,8 +11,10 @@ import { E2eeError } from "./e2ee/errors.js";
 import { Encryption } from "./encryption.js";
 import { Entrance } from "./entrance.js";
 import { Farewell } from "./farewell.js";
+import { Files } from "./files.js";
 import { Line } from "./line.js";
 import { readLink } from "./link.js";
+import { Questionnaires } from "./questionnaires.js";
 import { Studio } from "./studio.js";
 import { Tidings } from "./tidings.js";
 import * as troubles from "./troubles.js";
@@ -31,6 +33,8 @@ class SessionPage {
   #controls;
   #conversation;
   #encryption;
+  #files;
+  #questionnaires;
   #consents;
   #entrance;
   #farewell;
@@ -47,6 +51,8 @@ class SessionPage {
     this.#controls = this.#offerControls();
     this.#conversation = this.#converse();
     this.#encryption = this.#encrypt();
+    this.#files = this.#handFiles();
+    this.#questionnaires = this.#handQuestionnaires();
     const page = this.#whatPartsShare();
     this.#display = new Display(this.#visit, page);
     this.#consents = new Consents(this.#visit, this.#line, page);
@@ -59,6 +65,8 @@ class SessionPage {
       ...this.#farewell.actions,
       ...this.#controls.actions,
       ...this.#encryption.actions,
+      ...this.#files.actions,
+      ...this.#questionnaires.actions,
       microphone: () => this.#toggle("audio"),
       camera: () => this.#toggle("video"),
       chat: () => this.#toggleChat(),
@@ -120,6 +128,7 @@ class SessionPage {
     return new Conversation(id, {
       send: (text) => this.#send(text),
       read: (event, options) => this.#encryption.read(event, options),
+      card: (mid, content, mine) => this.#card(mid, content, mine),
       recall: (room, cursor) => this.#encryption.recall(room, cursor),
       refused: (error) => this.#complain(troubles.errorWords(error)),
       name: (account) => people.name(account),
@@ -137,6 +146,24 @@ class SessionPage {
       complain: (...problem) => this.#complain(...problem),
       run: (promise) => this.#run(promise),
       failed: (error) => this.#failed(error),
+    });
+  }
+
+  #handFiles() {
+    return new Files({
+      conversation: this.#conversation,
+      room: () => this.#visit.session.room,
+      blobs: () => this.#encryption.blobs,
+      send: (content, options) => this.#sendSealed(content, options),
+      run: (promise) => this.#run(promise),
+    });
+  }
+
+  #handQuestionnaires() {
+    return new Questionnaires({
+      conversation: this.#conversation,
+      isTherapist: () => this.#visit.people.reader === "therapist",
+      send: (content, options) => this.#sendSealed(content, options),
     });
   }
 
@@ -220,8 +247,24 @@ class SessionPage {
   #send(text) {
     const { session, id } = this.#visit;
     if (session === null) return null;
-    const sealed = this.#encryption.send(session.room, text, id);
+    const sealed = this.#encryption.send(session.room, { type: "text", text }, id);
     return sealed ?? this.#line.connection.send(session.room, new TextEncoder().encode(text), id);
+  }
+
+  /** What is no text goes encrypted or not at all. */
+  async #sendSealed(content, options) {
+    const { session, id } = this.#visit;
+    await this.#encryption.send(session.room, content, id, options).done;
+  }
+
+  /** The element that shows a content which is no text; null for a type that this page does not know. */
+  #card(mid, content, mine) {
+    switch (content.type) {
+      case "attachment": return this.#files.cardOf(mid, content);
+      case "form": return this.#questionnaires.formCardOf(mid, content, mine);
+      case "form_result": return this.#questionnaires.resultCardOf(content);
+      default: return null;
+    }
   }
 
   /** Another page of this browser goes on with the device: the server is about to say the same. */
