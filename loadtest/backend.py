@@ -84,16 +84,17 @@ class BackEnd:
             async with self._http.request(
                 method, self._target.http + path, json=body, headers=headers, allow_redirects=False
             ) as response:
-                status, answer = response.status, await _json(response)
+                status, answer = response.status, await json_of(response)
         except (aiohttp.ClientError, TimeoutError) as error:
             raise Unreachable(type(error).__name__) from None
         if status >= 300:
-            raise _refusal(status, answer)
+            raise refusal_of(status, answer)
         check(answer, required, path.rpartition("/")[2])
         return answer
 
 
-async def _json(response: aiohttp.ClientResponse) -> Map:
+async def json_of(response: aiohttp.ClientResponse) -> Map:
+    """The object in an answer; :exc:`ServerFault` if there is none."""
     try:
         answer = await response.json(content_type=None)
     except ValueError:
@@ -102,7 +103,7 @@ async def _json(response: aiohttp.ClientResponse) -> Map:
     return dict(answer)
 
 
-def _refusal(status: int, problem: Map) -> Refused:
+def refusal_of(status: int, problem: Map) -> Refused:
     """The refusal that a problem document (RFC 9457) tells of."""
     check(problem, {"code": int, "name": str}, f"problem document of HTTP {status}")
     retry_after_ms = problem.get("retry_after_ms")

@@ -53,6 +53,13 @@ def add_parsers(subparsers: _SubParsersAction[ArgumentParser]) -> None:
     parser.add_argument(
         "--rate", type=_seconds, default=1.0, metavar="PER_SECOND", help="sessions begun per second (1)"
     )
+    parser.add_argument(
+        "--file-bytes",
+        type=_count,
+        default=0,
+        metavar="BYTES",
+        help="size of sealed files that are sent, fetched and opened now and then (none)",
+    )
     parser.add_argument("--report", type=Path, metavar="FILE.json", help="write the report there as JSON")
     parser.set_defaults(run=run_loadtest)
     parser = subparsers.add_parser("demo", help="hold one session on a private server and tell what happens")
@@ -66,7 +73,7 @@ def run_loadtest(args: Namespace) -> int:
     """
     secret = args.secret or os.environ.get(SECRET_VARIABLE, "")
     length = args.length or max(LENGTH_SECONDS, int(args.duration))
-    plan = Plan(args.sessions, args.modality, args.duration, args.rate, length)
+    plan = Plan(args.sessions, args.modality, args.duration, args.rate, length, args.file_bytes)
     try:
         target = Target(args.url, args.key, secret)
         _writable(args.report)

@@ -22,6 +22,7 @@ from loadtest.peer import Peer
 from loadtest.private_server import private_server
 from loadtest.transcript import Transcript
 from loadtest.verdict import CLIENT, ENOUGH_PICTURES, THERAPIST, Facts, Seen, judge, table
+from protocol.e2ee.attachments import encrypted_size
 
 SESSION_SECONDS: Final = 20
 AWAY_SECONDS: Final = 3.0
@@ -38,6 +39,11 @@ REPLY: Final = "Better than the last one."
 MEANWHILE: Final = ("Your connection seems to be gone.", "Take your time.", "I am still here.")
 AWAY: Final = "Can you still hear me?"
 FAREWELL: Final = "Welcome back. I have your message."
+WORKSHEET_NAME: Final = "What helps at night.txt"
+WORKSHEET: Final = (
+    "When I lie awake I can get up, read, and write down what goes round in my head.\n" * 2_000
+).encode()
+WORKSHEET_LINE: Final = "write down what goes round in my head"
 TEXTS: Final = (GREETING, REPLY, *MEANWHILE, AWAY, FAREWELL)
 
 
@@ -69,7 +75,7 @@ async def _hold(transcript: Transcript, facts: Facts, seen: dict[str, Seen], fol
         therapist = Peer(target, THERAPIST, "therapist", "video")
         client = Peer(target, CLIENT, "client", "video")
         try:
-            room = await Story(transcript, facts, BackEnd(target, http), therapist, client).tell()
+            room = await Story(transcript, facts, BackEnd(target, http), http, therapist, client).tell()
         finally:
             await asyncio.gather(therapist.close(), client.close())
             seen |= {peer.account: _seen(peer) for peer in (therapist, client)}
@@ -80,11 +86,14 @@ async def _hold(transcript: Transcript, facts: Facts, seen: dict[str, Seen], fol
 def _search(transcript: Transcript, facts: Facts, room: str, folder: Path) -> None:
     """Look in what the server leaves behind for what was written, and for what has to be there."""
     left = [file.read_bytes() for file in folder.rglob("*") if file.is_file()]
-    facts.searched = _holds(left, room)
+    sealed_size = encrypted_size(len(WORKSHEET))
+    facts.searched = _holds(left, room) and any(len(file) == sealed_size for file in left)
     facts.readable = sum(_holds(left, text) for text in TEXTS)
+    facts.worksheet_readable = _holds(left, WORKSHEET_NAME) or _holds(left, WORKSHEET_LINE)
     megabytes = sum(map(len, left)) / 1e6
-    found = f"finds {facts.readable} of the {len(TEXTS)} messages readable in it"
-    transcript.line("demo", f"searches the server's database, {megabytes:.1f} MB, and {found}")
+    worksheet = "the worksheet too" if facts.worksheet_readable else "nothing of the worksheet"
+    found = f"finds {facts.readable} of the {len(TEXTS)} messages readable in it, and {worksheet}"
+    transcript.line("demo", f"searches the server's database and files, {megabytes:.1f} MB: {found}")
 
 
 def _holds(files: Iterable[bytes], text: str) -> bool:
@@ -95,11 +104,18 @@ class Story:
     """The session, step by step. What is observed goes into ``facts`` as soon as it is."""
 
     def __init__(
-        self, transcript: Transcript, facts: Facts, back_end: BackEnd, therapist: Peer, client: Peer
+        self,
+        transcript: Transcript,
+        facts: Facts,
+        back_end: BackEnd,
+        http: aiohttp.ClientSession,
+        therapist: Peer,
+        client: Peer,
     ) -> None:
         self._line = transcript.line
         self._facts = facts
         self._back_end = back_end
+        self._http = http
         self._therapist = therapist
         self._client = client
         self._peers = (therapist, client)
@@ -116,6 +132,7 @@ class Story:
         await self._meet(room, session)
         await self._see_each_other()
         await self._chat()
+        await self._hand_over_worksheet()
         await self._cut_off()
         await self._end(session, created + SESSION_SECONDS)
         return room
@@ -155,6 +172,16 @@ class Story:
         await self._write(self._client, REPLY)
         await self._read(self._therapist, REPLY)
         await asyncio.sleep(THINKING_SECONDS)
+
+    async def _hand_over_worksheet(self) -> None:
+        """A file of the therapist reaches the client, encrypted all the way."""
+        seconds = await self._therapist.give(self._http, WORKSHEET_NAME, WORKSHEET)
+        size = f"{len(WORKSHEET) / 1e3:.0f} kB"
+        self._line(THERAPIST, f"encrypts a worksheet of {size} and uploads it in {seconds * 1000:.0f} ms")
+        received, seconds = await self._client.take(self._http, WORKSHEET_NAME, WAIT_SECONDS)
+        self._facts.worksheet = received == WORKSHEET
+        same = "the same" if self._facts.worksheet else "another"
+        self._line(CLIENT, f"fetches it and opens it in {seconds * 1000:.0f} ms: it is {same}")
 
     async def _cut_off(self) -> None:
         self._client.client.cut(AWAY_SECONDS)

@@ -14,14 +14,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+import aiohttp
+
 from loadtest.call import Call, Meter, Modality
 from loadtest.client import Client, Pace
 from loadtest.errors import Disconnected, LoadTestError, Refused, TimedOut
+from loadtest.files import Files
 from loadtest.sealed_chat import SealedChat
 from loadtest.target import Target
 from loadtest.wire import Map, check
 from protocol.e2ee.asking import Opened
-from protocol.e2ee.contents import Text
+from protocol.e2ee.contents import Attachment, Text
 from protocol.fields import Role
 
 QUESTION: Final = "?"
@@ -41,6 +44,8 @@ class Message:
     mid: bytes
     sender: str
     text: str
+    """What was said, or the name of the file."""
+    file: Attachment | None = None
 
 
 class Peer:
@@ -71,9 +76,9 @@ class Peer:
         """The accounts that a therapist has seen waiting, in the order of their coming."""
         device = f"{account}-1"
         self.chat = SealedChat(account, device, self._message, self._fail)
-        self.client = Client(
-            target.connect, device, lambda: target.participant_token(account, role), self, pace=pace
-        )
+        self._url = target.http
+        self._token: Callable[[], str] = lambda: target.participant_token(account, role)
+        self.client = Client(target.connect, device, self._token, self, pace=pace)
         self._room = ""
         self._session = ""
         self._call: Call | None = None
@@ -113,7 +118,28 @@ class Peer:
 
     async def say(self, text: str) -> None:
         """Send a chat message, sealed; returns when it is durable."""
-        self.sent.append(await self.chat.say(self._room, text, self._session, STORED_SECONDS))
+        await self._send(Text(text))
+
+    async def give(self, http: aiohttp.ClientSession, name: str, data: bytes) -> float:
+        """Send a file, sealed; the seconds until its bytes are durable, before its message is sent."""
+        started = time.monotonic()
+        file = await self._files(http).put(self._room, name, data)
+        seconds = time.monotonic() - started
+        await self._send(file)
+        return seconds
+
+    async def take(self, http: aiohttp.ClientSession, name: str, seconds: float) -> tuple[bytes, float]:
+        """Wait for a file of the other side: what it holds, and the seconds it took to fetch and open it."""
+        await self.until(lambda: self.heard(name), seconds, "file")
+        file = next(one.file for one in self.messages if one.text == name and one.file is not None)
+        started = time.monotonic()
+        return await self._files(http).get(file), time.monotonic() - started
+
+    def _files(self, http: aiohttp.ClientSession) -> Files:
+        return Files(self._url, http, self._token())
+
+    async def _send(self, content: Text | Attachment) -> None:
+        self.sent.append(await self.chat.say(self._room, content, self._session, STORED_SECONDS))
 
     async def ask(self, number: int, seconds: float) -> float:
         """Send a question and wait for the other side's answer: the round trip in seconds."""
@@ -247,8 +273,10 @@ class Peer:
             self._knocked.set()
 
     def _message(self, opened: Opened) -> None:
-        text = opened.content.text if isinstance(opened.content, Text) else ""
-        message = Message(opened.mid, opened.account, text)
+        content = opened.content
+        file = content if isinstance(content, Attachment) else None
+        text = content.text if isinstance(content, Text) else file.name if file else ""
+        message = Message(opened.mid, opened.account, text, file)
         if message.mid in self._mids:
             self.doubled += 1
             return

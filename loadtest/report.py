@@ -27,6 +27,8 @@ class Plan:
     length_seconds: int
     """The length the sessions are scheduled with. The clock ends those that are held as long, and the
     therapist those that are held for less."""
+    file_bytes: int = 0
+    """The size of the files that are sent now and then; none with 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,10 @@ class Outcome:
     """For each participant, from when both had joined to the first decoded picture (or audible sound)."""
     round_trips: tuple[float, ...] = ()
     """From sending a chat message to receiving the other side's answer to it: two durable messages."""
+    uploads: tuple[float, ...] = ()
+    """From sealing a file to its being durable."""
+    downloads: tuple[float, ...] = ()
+    """From asking for a file to having it opened."""
     packets_received: int = 0
     packets_lost: int = 0
     messages_opened: int = 0
@@ -73,6 +79,8 @@ class Report:
     join: Spread
     first_media: Spread
     chat_round_trip: Spread
+    file_upload: Spread
+    file_download: Spread
     packets_received: int
     packets_lost: int
     messages_opened: int
@@ -105,6 +113,8 @@ def summarize(plan: Plan, outcomes: Sequence[Outcome], wall_seconds: float) -> R
         join=spread(time for one in outcomes for time in one.joins),
         first_media=spread(time for one in outcomes for time in one.first_media),
         chat_round_trip=spread(time for one in outcomes for time in one.round_trips),
+        file_upload=spread(time for one in outcomes for time in one.uploads),
+        file_download=spread(time for one in outcomes for time in one.downloads),
         packets_received=sum(one.packets_received for one in outcomes),
         packets_lost=sum(one.packets_lost for one in outcomes),
         messages_opened=sum(one.messages_opened for one in outcomes),
@@ -142,6 +152,8 @@ def table(report: Report) -> str:
         _line("Join", report.join),
         _line("First media", report.first_media),
         _line("Chat round trip", report.chat_round_trip),
+        _line("File upload", report.file_upload),
+        _line("File download", report.file_download),
         "",
         f"Packets           received {report.packets_received:,}, lost {report.packets_lost:,}"
         f"  ({report.lost_percent:.2f} %)",

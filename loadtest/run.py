@@ -43,7 +43,7 @@ class Run:
         connector = aiohttp.TCPConnector(limit=0)
         async with aiohttp.ClientSession(connector=connector, timeout=HTTP_TIMEOUT) as http:
             back_end = BackEnd(self._target, http)
-            tasks = await self._begin_all(back_end)
+            tasks = await self._begin_all(back_end, http)
             stopping = asyncio.create_task(self._stop.wait())
             running = asyncio.gather(*tasks)
             await asyncio.wait((running, stopping), return_when=asyncio.FIRST_COMPLETED)
@@ -53,13 +53,13 @@ class Run:
                     task.cancel()
             await running
 
-    async def _begin_all(self, back_end: BackEnd) -> list[asyncio.Task[None]]:
+    async def _begin_all(self, back_end: BackEnd, http: aiohttp.ClientSession) -> list[asyncio.Task[None]]:
         tasks = []
         for number in range(self._plan.sessions):
             due = self._started + number / self._plan.rate_per_second
             if await self._stopped_within(due - time.monotonic()):
                 break
-            scenario = Scenario(self._target, back_end, self._plan, f"{self._name}-{number}")
+            scenario = Scenario(self._target, back_end, http, self._plan, f"{self._name}-{number}")
             tasks.append(asyncio.create_task(self._hold(scenario)))
             self._begun += 1
         return tasks

@@ -7,9 +7,12 @@ is *held* when all of it came about, to the end: see :meth:`Scenario.hold`.
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from collections.abc import Coroutine
 from typing import Any, Final
+
+import aiohttp
 
 from loadtest.backend import BackEnd
 from loadtest.errors import NotHeld
@@ -25,13 +28,18 @@ ANSWER_SECONDS: Final = 10.0
 END_SECONDS: Final = 15.0
 """How late the end of a session may be told."""
 CHAT_EVERY_SECONDS: Final = 1.0
+FILE_EVERY: Final = 5
+"""After the first question and every fifth from there on, a file follows, if there are to be any."""
 
 
 class Scenario:
     """One session with two participants. ``name`` is unique among the sessions of the server."""
 
-    def __init__(self, target: Target, back_end: BackEnd, plan: Plan, name: str) -> None:
+    def __init__(
+        self, target: Target, back_end: BackEnd, http: aiohttp.ClientSession, plan: Plan, name: str
+    ) -> None:
         self._back_end = back_end
+        self._http = http
         self._plan = plan
         self._by_clock = plan.length_seconds <= plan.duration_seconds
         self._therapist = Peer(target, f"{name}-t", "therapist", plan.modality)
@@ -39,13 +47,16 @@ class Scenario:
         self._peers = (self._therapist, self._client)
         self._joins: tuple[float, ...] = ()
         self._round_trips: list[float] = []
+        self._uploads: list[float] = []
+        self._downloads: list[float] = []
 
     async def hold(self) -> None:
         """The whole session.
 
         Raises :exc:`loadtest.errors.LoadTestError` as soon as something is refused, does not come in time, or
         is not as it should be: live with both; media from each to the other, also at the end; every question
-        answered in the chat; ended for the right reason; no event lost, doubled or out of order.
+        answered in the chat; every file the same on the other side; ended for the right reason; no event
+        lost, doubled or out of order.
         """
         members = {self._therapist.account: "therapist", self._client.account: "client"}
         room = await self._back_end.create_room(members)
@@ -77,6 +88,8 @@ class Scenario:
             joins=self._joins,
             first_media=tuple(one.first_at - self._both_joined for one in meters if one.first_at is not None),
             round_trips=tuple(self._round_trips),
+            uploads=tuple(self._uploads),
+            downloads=tuple(self._downloads),
             packets_received=sum(one.packets_received for one in meters),
             packets_lost=sum(one.packets_lost for one in meters),
             messages_opened=sum(len(peer.messages) for peer in self._peers),
@@ -96,7 +109,18 @@ class Scenario:
         while not number or time.monotonic() < until:
             number += 1
             self._round_trips.append(await self._therapist.ask(number, ANSWER_SECONDS))
+            if self._plan.file_bytes and number % FILE_EVERY == 1:
+                await self._hand_over(f"file {number}")
             await asyncio.sleep(min(CHAT_EVERY_SECONDS, max(0.0, until - time.monotonic())))
+
+    async def _hand_over(self, name: str) -> None:
+        """Have the client send a file, and the therapist fetch and open it."""
+        data = secrets.token_bytes(self._plan.file_bytes)
+        self._uploads.append(await self._client.give(self._http, name, data))
+        received, seconds = await self._therapist.take(self._http, name, ANSWER_SECONDS)
+        self._downloads.append(seconds)
+        if received != data:
+            raise NotHeld("file_differs", "what was opened is not what was sent")
 
     async def _end(self, due: float) -> None:
         if not self._by_clock:

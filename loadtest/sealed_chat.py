@@ -18,7 +18,7 @@ from loadtest.errors import Disconnected, LoadTestError, NotHeld, Refused, Timed
 from loadtest.wire import Map
 from protocol.e2ee import asking
 from protocol.e2ee.asking import Lost, Missing, NotSent, Opened, Outcome, Request, SetAside, Suspicion
-from protocol.e2ee.contents import Text
+from protocol.e2ee.contents import Attachment, Text
 from protocol.e2ee.device import Device, Tuning
 
 PREKEYS: Final = Tuning(prekeys=8)
@@ -70,9 +70,9 @@ class SealedChat:
 
     # --- What the participant does --------------------------------------------------------------------
 
-    async def say(self, room: str, text: str, session: str | None, seconds: float) -> bytes:
-        """Write a message; gives its id once it is durable. :exc:`Refused`, :exc:`TimedOut`."""
-        mid = self._device.send(room, Text(text), _now_ms(), session=session)
+    async def say(self, room: str, content: Text | Attachment, session: str | None, seconds: float) -> bytes:
+        """Send a message; gives its id once it is durable. :exc:`Refused`, :exc:`TimedOut`."""
+        mid = self._device.send(room, content, _now_ms(), session=session)
         stored = self._unstored[mid] = asyncio.get_running_loop().create_future()
         self._due.set()
         try:

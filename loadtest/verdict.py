@@ -29,6 +29,10 @@ class Facts:
     """What the server's store leaves behind was searched, and has what it has to have."""
     readable: int = 0
     """How many of the messages stand readable in it."""
+    worksheet: bool = False
+    """The client opened the worksheet, and it is the one that the therapist sent."""
+    worksheet_readable: bool = False
+    """Something of it stands readable in what the server leaves behind."""
     state: str = ""
     """The session's state in the end, as the back end is told."""
     stopped_by: str | None = None
@@ -85,6 +89,8 @@ def _checks(facts: Facts, seen: Mapping[str, Seen]) -> Iterator[tuple[str, bool]
     yield "media_goes_on_meanwhile", facts.media_went_on
     yield "database_was_searched", facts.searched
     yield "database_has_no_readable_message", not facts.readable
+    yield "worksheet_arrives", facts.worksheet
+    yield "server_has_no_readable_worksheet", not facts.worksheet_readable
     yield "back_end_sees_the_session_ended", facts.state == "ended"
 
 
@@ -98,6 +104,8 @@ def judge(facts: Facts, seen: Mapping[str, Seen]) -> dict[str, Any]:
         "messages": sum(len(one.sent) for one in seen.values()),
         "messages_while_away": facts.meanwhile,
         "messages_readable_in_the_database": facts.readable,
+        "worksheet_arrived": facts.worksheet,
+        "worksheet_readable_on_the_server": facts.worksheet_readable,
         **{who: _counts(seen[who]) for who in (THERAPIST, CLIENT)},
     }
 

@@ -22,12 +22,15 @@ async def test_the_demonstration_observes_everything() -> None:
     for who in ("therapist", "client"):
         assert verdict[who]["pictures"] >= 60
         assert verdict[who]["audio_seconds"] > 5
-        assert verdict[who]["messages"] == verdict["messages"] == 7
+        assert verdict[who]["messages"] == verdict["messages"] == 8
         assert verdict[who]["messages_doubled"] == verdict[who]["messages_undecryptable"] == 0
         assert verdict[who]["end_reason"] == "completed"
     assert verdict["client"]["connections"] == 2
     assert verdict["messages_readable_in_the_database"] == 0
-    assert any("finds 0 of the 7 messages readable" in line for line in transcript)
+    assert verdict["worksheet_arrived"]
+    assert not verdict["worksheet_readable_on_the_server"]
+    found = "finds 0 of the 7 messages readable in it, and nothing of the worksheet"
+    assert any(found in line for line in transcript)
     assert any("is cut off" in line for line in transcript)
 
 

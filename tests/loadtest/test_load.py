@@ -45,6 +45,7 @@ async def test_video_sessions(target: Target, file: Path) -> None:
     assert 0 < report["first_media"]["p50_ms"] <= report["first_media"]["p99_ms"]
     assert report["chat_round_trip"]["count"] >= 3
     assert report["packets_received"] > 300
+    assert report["file_upload"]["count"] == 0
     assert "asked 3, held 3, failed 0" in output
 
 
@@ -69,6 +70,19 @@ async def test_fifty_chat_sessions(target: Target, file: Path) -> None:
     assert 3 * questions <= report["messages_opened"] <= 4 * questions
     assert report["undecryptable"] == 0
     assert "undecryptable 0" in output
+
+
+async def test_chat_sessions_with_files(target: Target, file: Path) -> None:
+    arguments = ("--modality", "chat", "--sessions", "4", "--duration", "2", "--rate", "9")
+    more = ("--file-bytes", "200000", "--report", str(file))
+    async with asyncio.timeout(90), load_test(target, *arguments, *more) as process:
+        output = await output_of(process)
+    assert process.returncode == 0, output
+    report = read(file)
+    assert report["held"] == 4
+    assert report["file_upload"]["count"] == report["file_download"]["count"] >= 4
+    assert 0 < report["file_upload"]["p50_ms"] <= report["file_upload"]["p99_ms"]
+    assert "File download" in output
 
 
 async def test_sessions_that_are_refused_fail_by_the_name_of_the_error(target: Target, file: Path) -> None:

@@ -16,7 +16,7 @@ BOTH = {
     ),
     CLIENT: Seen(90, 300, 1.5, 500, 0, (b"2",), MESSAGES, 0, live=True, reason="completed", connections=2),
 }
-FACTS = Facts(waited=True, meanwhile=1, media_went_on=True, searched=True, state="ended")
+FACTS = Facts(waited=True, meanwhile=1, media_went_on=True, searched=True, worksheet=True, state="ended")
 
 
 def test_all_there_is_ok() -> None:
@@ -58,6 +58,8 @@ def test_what_a_participant_lacks_is_named(change: dict[str, Any], name: str) ->
         (replace(FACTS, media_went_on=False), "media_goes_on_meanwhile"),
         (replace(FACTS, searched=False), "database_was_searched"),
         (replace(FACTS, readable=1), "database_has_no_readable_message"),
+        (replace(FACTS, worksheet=False), "worksheet_arrives"),
+        (replace(FACTS, worksheet_readable=True), "server_has_no_readable_worksheet"),
         (replace(FACTS, state="live"), "back_end_sees_the_session_ended"),
         (replace(FACTS, stopped_by="timed_out_live"), "story_told_to_its_end"),
     ],
