@@ -58,7 +58,7 @@ _ASKED: Final = f"""
     SELECT r.id, (
         SELECT e.at_ms FROM events e WHERE e.room_no = r.no AND e.kind = {QUESTION}
         ORDER BY e.offset_no DESC LIMIT 1
-    ) FROM rooms r WHERE r.id > $1 AND r.waits > 0 AND EXISTS ({_WAITING}) ORDER BY r.id LIMIT $2
+    ) FROM rooms r CROSS JOIN LATERAL ({_WAITING}) w WHERE r.id > $1 AND r.waits > 0 ORDER BY r.id LIMIT $2
 """  # noqa: S608 - constants
 
 _T = TypeVar("_T")
