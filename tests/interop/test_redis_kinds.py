@@ -126,6 +126,30 @@ async def test_a_cluster_with_channels_of_its_shards() -> None:
             assert sum(len(each) for each in channels if isinstance(each, list)) == len(nodes)
 
 
+async def test_a_channel_whose_slot_moves_to_another_server_of_the_cluster_is_found_again() -> None:
+    async with shards(2) as masters:
+        url = masters[0].url.replace("redis://", "redis+cluster://")
+        ann, ben = Node("ann", masters[0], HASTY, url=url), Node("ben", masters[0], HASTY, url=url)
+        async with talking(ann, ben):
+            channel = f"rapport:node:{ben.bus.node}"
+            slot = str(await masters[0].ask("CLUSTER", "KEYSLOT", channel))
+            by, to = masters if int(slot) < SLOTS // 2 else reversed(masters)
+            for master in (to, by):
+                name = await to.ask("CLUSTER", "MYID")
+                assert isinstance(name, bytes)
+                await master.ask("CLUSTER", "SETSLOT", slot, "NODE", name)
+            await until(lambda: ben.missed > 0)
+            await ben.hears(ann)
+            assert channel.encode() in await names(to, "PUBSUB", "SHARDCHANNELS")
+
+
+async def names(server: RedisProcess, *command: str) -> list[bytes]:
+    """An answer that is a list."""
+    answer = await server.ask(*command)
+    assert isinstance(answer, list)
+    return answer
+
+
 async def test_a_server_of_a_cluster_that_dies_makes_its_nodes_unready() -> None:
     async with shards(1) as (only,):
         url = only.url.replace("redis://", "redis+cluster://")
