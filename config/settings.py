@@ -113,6 +113,9 @@ class StoreSettings:
     )
     password: str | None = setting(None, "Password at PostgreSQL.", secret=True, check=checks.password)
     connections: int = setting(8, "Connections to PostgreSQL that read; one more writes.", between=(1, 100))
+    connect_seconds: float = setting(
+        5.0, "How long each host of PostgreSQL may take over a new connection.", between=(0.1, 60)
+    )
     statement_seconds: float = setting(
         10.0, "How long PostgreSQL may take over one statement.", between=(1, 600)
     )

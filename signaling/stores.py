@@ -25,6 +25,7 @@ def place_of(settings: StoreSettings) -> Path | Target:
         settings.url,
         settings.password,
         connections=settings.connections,
+        connect_seconds=settings.connect_seconds,
         statement_seconds=settings.statement_seconds,
         patience_seconds=settings.patience_seconds,
         synchronous_standby=settings.synchronous_standby,

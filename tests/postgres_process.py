@@ -20,6 +20,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from relay.postgres import Target
+
 PATIENCE: Final = 60.0  # s, for the server to start and to stop
 # Nothing has to survive the machine: a killed server finds what it has written in the system's cache.
 SETTINGS: Final = {
@@ -44,6 +46,17 @@ _EMPTY: Final = """
         END LOOP;
     END $$
 """
+
+
+def patient(url: str) -> Target:
+    """A target for tests: the machine may stop for a while, and nothing has failed by that."""
+    return Target(
+        url,
+        connect_seconds=PATIENCE,
+        statement_seconds=PATIENCE,
+        patience_seconds=PATIENCE,
+        idle_seconds=PATIENCE,
+    )
 
 
 def programs() -> Path:
@@ -84,7 +97,9 @@ class PostgresProcess:
         self._process = self._begin(command)
         deadline = time.monotonic() + PATIENCE
         while subprocess.run([*self._client("pg_isready"), "-q"], check=False).returncode:
-            if self._process.poll() is not None or time.monotonic() > deadline:
+            if self._process.poll() is not None:  # it has met what is left of one that was killed
+                self._process = self._begin(command)
+            if time.monotonic() > deadline:
                 raise RuntimeError(f"PostgreSQL does not start: {(self.folder / 'log').read_text()}")
             time.sleep(0.02)
 

@@ -22,11 +22,6 @@ from relay.postgres.connection import Connection
 from relay.postgres.errors import FAILURES, translated
 from relay.postgres.migrating import check_current, migrate
 
-IDLE_SECONDS: Final = 1.5
-"""A transaction that writes, and whose process was stopped in the middle, holds its locks no longer: others
-wait for them with all that they write, and are not to be taken for dead meanwhile.
-"""
-
 _SLOW_SECONDS: Final = 60.0
 _SERVER: Final = {
     "application_name": "rapport",
@@ -54,6 +49,9 @@ class Target(msgspec.Struct, frozen=True):
     connect_seconds: float = 5.0
     statement_seconds: float = 10.0
     patience_seconds: float = 5.0  # for which calls wait for a database that cannot be reached
+    # A transaction whose process was stopped in the middle holds its locks no longer: others wait for them
+    # with all that they write, and are not to be taken for dead meanwhile.
+    idle_seconds: float = 1.5
     synchronous_standby: bool = False
 
 

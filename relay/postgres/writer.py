@@ -37,7 +37,7 @@ from relay.postgres.errors import (
     is_worth_another_try,
     translated,
 )
-from relay.postgres.opening import IDLE_SECONDS, Link, Target, check_epoch, connect
+from relay.postgres.opening import Link, Target, check_epoch, connect
 from relay.push import PutDoorbell
 from relay.writes import Ack, AddMember, Append, Appended, Applied, Outcome
 
@@ -70,7 +70,7 @@ class Writer:
 
     async def open(self) -> None:
         """Connect, and make this writer's row. Raises `StoreError`."""
-        self._link = link = await connect(self._target, idle_seconds=IDLE_SECONDS)
+        self._link = link = await connect(self._target, idle_seconds=self._target.idle_seconds)
         link.add_log_listener(self._listen)
         try:
             await link.execute(
@@ -196,7 +196,7 @@ class Writer:
             raise StoreRestored("the store was restored while it was open")
         if self._link is not None and not self._link.is_closed():
             return self._link
-        self._link = link = await connect(self._target, idle_seconds=IDLE_SECONDS)
+        self._link = link = await connect(self._target, idle_seconds=self._target.idle_seconds)
         link.add_log_listener(self._listen)
         self._devices.forget()
         try:

@@ -11,11 +11,11 @@ from functools import cache
 from pathlib import Path
 from typing import Protocol
 
-from relay.postgres import PostgresStore, Target
+from relay.postgres import PostgresStore
 from relay.postgres.opening import prepare
 from relay.sqlite import SqliteStore
 from relay.store import Store
-from tests.postgres_process import PostgresProcess
+from tests.postgres_process import PostgresProcess, patient
 
 
 class Place(Protocol):
@@ -60,10 +60,7 @@ class PostgresPlace:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        # A busy machine may stop for a while, and nothing has failed by that.
-        self.target = Target(
-            server().url(name), connect_seconds=60.0, statement_seconds=60.0, patience_seconds=60.0
-        )
+        self.target = patient(server().url(name))
         self._backup: str | None = None
 
     @property
@@ -119,5 +116,5 @@ def _template() -> str:
     """A database with the tables in it: copying one takes half the time of making them."""
     name = server().database()
     with ThreadPoolExecutor(1) as thread:  # whoever asks may be in an event loop
-        thread.submit(asyncio.run, prepare(Target(server().url(name)))).result()
+        thread.submit(asyncio.run, prepare(patient(server().url(name)))).result()
     return name

@@ -47,6 +47,7 @@ class Server:
         self._settings = {
             "SERVER_PORT": "0",
             "STORE_URL": f"sqlite:///{folder / 'rapport.db'}",
+            "STORE_CONNECT_SECONDS": "60",
             "TOKENS_KEYS": f"{KEY}={SECRET}",
             "SESSIONS_MIN_MINUTES": "0.05",
             "MEDIA_WORKERS": "1",

@@ -13,7 +13,7 @@ from relay.errors import OutcomeUnknown, StoreError, StoreRestored
 from relay.postgres import PostgresStore, Target
 from relay.writes import Append, Appended, SetRoomBody
 from tests.faults.stubborn_sender import Sender, check, furnish
-from tests.postgres_process import PostgresProcess
+from tests.postgres_process import PostgresProcess, patient
 
 PATIENCE = 60.0
 SENDERS = 16
@@ -32,12 +32,7 @@ def running(primary: PostgresProcess | None = None) -> Iterator[PostgresProcess]
 
 def target(name: str, *servers: PostgresProcess) -> Target:
     folders = ",".join(str(server.folder) for server in servers)
-    return Target(
-        f"postgresql://rapport@/{name}?host={folders}",
-        connect_seconds=PATIENCE,
-        statement_seconds=PATIENCE,
-        patience_seconds=PATIENCE,
-    )
+    return patient(f"postgresql://rapport@/{name}?host={folders}")
 
 
 async def opened(at: Target) -> tuple[PostgresStore, PostgresStore]:
@@ -57,6 +52,13 @@ async def more(senders: Sequence[Sender], count: int, tasks: Sequence[asyncio.Ta
     while acknowledged(senders) < until:
         assert not any(task.done() for task in tasks)
         await asyncio.sleep(0.001)
+
+
+async def until(server: PostgresProcess, count: str) -> None:
+    """Wait until a query counts one."""
+    async with asyncio.timeout(PATIENCE):
+        while await asyncio.to_thread(server.sql, count) != "1":
+            pass
 
 
 async def under_load(stores: Sequence[PostgresStore], fault: Callable[[], None]) -> list[Sender]:
@@ -105,6 +107,7 @@ async def test_a_synchronous_standby_takes_over_in_the_same_epoch() -> None:
             at = msgspec.structs.replace(target(name, primary, standby), synchronous_standby=True)
             stores = await opened(at)
             await furnish(stores[0])
+            await until(primary, "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'")
 
             def fail_over() -> None:
                 primary.kill()
@@ -162,6 +165,9 @@ async def test_another_standby_that_takes_over_begins_an_epoch() -> None:
             store = PostgresStore(at)
             await store.open()
             await furnish(store)
+            await until(
+                primary, "SELECT count(*) FROM pg_stat_replication WHERE replay_lsn >= pg_current_wal_lsn()"
+            )
             primary.kill()
             assert standby.sql("SELECT pg_promote()") == "t"
             epoch = store.epoch

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import aiohttp
 
-from relay.postgres import Target, begin_epoch
+from relay.postgres import begin_epoch
 from tests.conformance.places import postgres_place
 from tests.faults.processes import Server, server, token
 from tests.postgres_process import PostgresProcess
@@ -43,7 +43,7 @@ async def test_a_server_outlives_its_postgresql(tmp_path: Path) -> None:
     try:
         postgres.start()
         url = postgres.url(postgres.database())
-        async with server(tmp_path, STORE_URL=url, STORE_PATIENCE_SECONDS="0") as one:
+        async with server(tmp_path, STORE_URL=url) as one:
             await one.room("r")
             await until(one, ready=True)
             async with door_client(one.connect) as anna:
@@ -66,7 +66,7 @@ async def test_a_server_ends_when_its_store_was_put_back(tmp_path: Path) -> None
         async with server(tmp_path, STORE_URL=place.url) as one:
             await one.room("r")
             assert one.process is not None
-            epoch = await begin_epoch(Target(place.url))
+            epoch = await begin_epoch(place.target)
             assert one.process.stderr is not None
             errors = await one.process.stderr.read()
             assert await one.process.wait() == 1

@@ -50,7 +50,7 @@ async def committed(self, link):
     passing("acknowledge")
 
 async def main():
-    store = store_of(StoreSettings(url))
+    store = store_of(StoreSettings(url, connect_seconds=60.0, statement_seconds=60.0, patience_seconds=60.0))
     await store.open()
     Writer._write, Writer._commit = written, committed
     number = int(sys.argv[3])

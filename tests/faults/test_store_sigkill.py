@@ -39,7 +39,7 @@ async def send(store, sender, first):
         number += int(sys.argv[4])
 
 async def main():
-    store = store_of(StoreSettings(sys.argv[1]))
+    store = store_of(StoreSettings(sys.argv[1], connect_seconds=60.0, patience_seconds=60.0))
     await store.open()
     await asyncio.gather(*[send(store, n, int(sys.argv[2]) + n) for n in range(int(sys.argv[4]))])
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from relay.postgres import Target
 from tests.conformance.places import PostgresPlace, server
+from tests.postgres_process import patient
 
 _SOCKET: Final = ".s.PGSQL.5432"
 _COMMIT: Final = b"COMMIT\0"
@@ -29,12 +29,7 @@ class Proxy:
     """Passes on everything while :attr:`loss` and the rest say nothing else."""
 
     def __init__(self, folder: Path, database: str) -> None:
-        self.target: Final = Target(
-            f"postgresql://rapport@/{database}?host={folder}",
-            connect_seconds=60.0,
-            statement_seconds=60.0,
-            patience_seconds=60.0,
-        )
+        self.target: Final = patient(f"postgresql://rapport@/{database}?host={folder}")
         self.loss = Loss.NOTHING
         self.silent = False  # takes what is sent, and passes nothing on
         self._away_after = False

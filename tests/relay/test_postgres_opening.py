@@ -16,7 +16,7 @@ from relay.postgres.opening import connect
 from relay.postgres.schema import MIGRATIONS, Migration
 from relay.writes import AddMember, Append, CreateRoom
 from tests.conformance.places import server
-from tests.postgres_process import programs
+from tests.postgres_process import patient, programs
 
 SAID = Append("r", "ann", "d", bytes(16), b"hello", 1)
 
@@ -30,7 +30,7 @@ def name() -> Iterator[str]:
 
 
 def target(name: str) -> Target:
-    return Target(server().url(name), connect_seconds=60.0, statement_seconds=60.0, patience_seconds=60.0)
+    return patient(server().url(name))
 
 
 async def opened(name: str) -> PostgresStore:
