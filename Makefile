@@ -1,7 +1,7 @@
 # Rapport's commands. Each sets up what it needs in .venv and says in one line what it is doing.
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check bench docs clean
+.PHONY: help run demo test soak check bench docs clean
 
 PYTHON := .venv/bin/python
 
@@ -25,6 +25,12 @@ test: .venv/.dev ## run all tests, those with a real browser too
 	@.ci/need deploy
 	@echo "Running the tests"
 	@$(PYTHON) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+
+soak: .venv/.dev ## run the tests that take longer: faults of a cluster by chance, for SOAK_SECONDS (600)
+	@.ci/need redis
+	@.ci/need postgres
+	@echo "Failing a cluster by chance"
+	@$(PYTHON) -m pytest -q -o addopts= -o log_cli=true --log-cli-level=INFO tests/soak
 
 check: .venv/.dev ## check style, types, imports between the packages, and spelling
 	@echo "Checking style with ruff"
