@@ -6,6 +6,7 @@ PostgreSQL have besides are computed; all others keep their numbers, so that off
 devices remember go on as they were.
 """
 
+import asyncio
 import hashlib
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
@@ -74,7 +75,13 @@ _HEADS: Final = """
             (SELECT waits FROM events WHERE room_no = r.no ORDER BY offset_no DESC LIMIT 1), 0
         )
 """
+_OTHERS: Final = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
+"""
 _ROWS_AT_ONCE: Final = 1_000
+_LOOKS: Final = 100  # for who else is connected
+_PAUSE: Final = 0.1  # s, between them
 
 
 async def copy(source: sqlite3.Connection, epoch: int, target: Target) -> dict[str, int]:
@@ -107,12 +114,13 @@ async def _copy(source: sqlite3.Connection, epoch: int, db: Connection) -> dict[
 
 
 async def _check_alone(db: Connection) -> None:
-    others = await db.fetchval(
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
-        "AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
-    )
-    if others:
-        raise StoreInUse("others are connected to the store to copy to")
+    """Whether nobody else is connected, after a while for those who are leaving."""
+    for _ in range(_LOOKS):
+        await db.execute("SELECT pg_stat_clear_snapshot()")
+        if not await db.fetchval(_OTHERS):
+            return
+        await asyncio.sleep(_PAUSE)
+    raise StoreInUse("others are connected to the store to copy to")
 
 
 async def _copy_table(source: sqlite3.Connection, db: Connection, table: str) -> int:

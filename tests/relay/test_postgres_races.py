@@ -45,6 +45,7 @@ from relay.scheduling import CalendarFeed, PutCalendar, SetGuests
 from relay.webhooks import EndDelivery, NoteExamined, PutDelivery
 from relay.writes import AddMember, Append, Applied, CreateRoom, Outcome, PutSession, Write
 from tests.conformance.places import PostgresPlace, postgres_place
+from tests.signaling.waiting import PATIENCE_SECONDS
 
 KEY = b"k" * 32
 LATER = 1 << 50
@@ -101,7 +102,7 @@ async def connection(place: PostgresPlace) -> AsyncIterator[Connection]:
 
 async def waiting(place: PostgresPlace, task: asyncio.Future[Any]) -> None:
     """Until somebody waits for a lock of another, or the task has not waited."""
-    async with connection(place) as db:
+    async with asyncio.timeout(PATIENCE_SECONDS), connection(place) as db:
         while not (  # noqa: ASYNC110 - PostgreSQL tells of it in a view, and in no other way
             task.done() or await db.fetchval("SELECT true FROM pg_locks WHERE NOT granted")
         ):
@@ -217,7 +218,7 @@ async def test_what_is_sealed_for_an_older_list_is_refused_from_the_moment_the_n
         await one.commit(PutDeviceList("ben", number, b"list", 0))
         begun = asyncio.Event()
         sending = asyncio.create_task(_send_until_outdated(other, number, begun))
-        await begun.wait()
+        await asyncio.wait_for(begun.wait(), PATIENCE_SECONDS)
         await one.commit(PutDeviceList("ben", number + 1, b"list", number))
         head = (await one.heads(["r"]))["r"].head
         assert await sending <= head, "nothing sealed for the old list behind the new one"
@@ -275,31 +276,26 @@ async def test_every_event_is_examined_once_however_many_search_and_append(store
         *[AddMember(room, name, "client", 1) for room in rooms for name in ("ann", "ben")],
         PutDoorbell("ben", "b1", "", 1),
     )
-    appended = asyncio.Event()
     named: Counter[str] = Counter()
-    lost = 0
 
     async def append() -> None:
         await asyncio.gather(
             *(stores[number % 2].commit(message(number, room)) for number, room in enumerate(rooms))
         )
-        appended.set()
 
     async def search(store: PostgresStore) -> None:
-        nonlocal lost
-        while True:
-            last = appended.is_set()
-            found = await store.unreceived(appended_before_ms=LATER, limit=7)
-            try:
-                await store.commit(NoteExamined(found))
-                named.update(one.room for one in found.unreceived)
-            except Conflict:
-                lost += 1
-                continue
-            if last and found.through == found.after:
-                return
+        found = await store.unreceived(appended_before_ms=LATER, limit=7)
+        with suppress(Conflict):
+            await store.commit(NoteExamined(found))
+            named.update(one.room for one in found.unreceived)
 
-    await asyncio.gather(append(), *(search(store) for store in stores))
+    async def search_on(store: PostgresStore) -> None:
+        while named.total() < len(rooms):
+            await search(store)
+
+    await asyncio.gather(append(), *(search_on(store) for store in stores))
+    for store in stores:
+        await search(store)
     assert named == dict.fromkeys(rooms, 1)
 
 

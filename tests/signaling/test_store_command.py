@@ -141,9 +141,15 @@ def test_what_arrives_otherwise_than_it_was_sent_is_not_kept(
 
 
 def test_nothing_is_copied_into_a_store_that_is_not_empty_or_in_use(
-    file: Path, place: PostgresPlace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    file: Path,
+    place: PostgresPlace,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    asyncio.run(_copied_while_open(file, place))
+    with monkeypatch.context() as impatient:
+        impatient.setattr(copying, "_LOOKS", 1)
+        asyncio.run(_copied_while_open(file, place))
     assert "others are connected" in capsys.readouterr().err
     assert run("copy", place, "--from", f"sqlite:///{file}") == 0
     assert run("copy", place, "--from", f"sqlite:///{file}") == 2
