@@ -69,7 +69,7 @@ async def pair(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pair]:
         async with redis_process() as redis, AsyncExitStack() as stack:
             given = settings(
                 folder,
-                store=StoreSettings(url=place.url),
+                store=StoreSettings(url=place.url, statement_seconds=60.0, patience_seconds=60.0),
                 bus=redis.settings(),
                 limits=LIMITS,
                 sessions=SessionSettings(waiting_room="everyone"),
