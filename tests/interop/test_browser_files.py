@@ -190,6 +190,35 @@ async def test_a_damaged_file_is_refused_and_one_that_is_gone_is_told(
     await visit.therapist.photograph("file-gone")
 
 
+async def test_private_notes_stay_with_the_therapist(visit: Visit, store: Path) -> None:
+    therapist = visit.therapist
+    written = "Hypothese: Trauer um den Bruder"
+    await therapist.page.click("#open-notes")
+    await therapist.page.until("document.getElementById('noting').open", seconds=PATIENCE)
+    await therapist.page.click("#note-text")
+    await therapist.page.type(written)
+    await therapist.page.press("Enter", 13)
+    kept_there = "document.querySelector('#notes [data-state=sent]') !== null"
+    await therapist.page.until(kept_there, seconds=PATIENCE)
+    await therapist.photograph("notes")
+    await therapist.page.click("#noting .choices button")
+
+    await therapist.page.reload()
+    await therapist.come_in()
+    await therapist.is_inside()
+    await therapist.has_keys()
+    await therapist.page.click("#open-notes")
+    await therapist.reads("#notes", written)
+    assert await therapist.page.evaluate("document.querySelectorAll('#notes li').length") == 1
+    await therapist.page.click("#noting .choices button")
+    for person in (therapist, visit.client):
+        assert written not in await person.page.evaluate("document.getElementById('messages').textContent")
+    hidden = "getComputedStyle(document.getElementById('open-notes')).display"
+    assert await visit.client.page.evaluate(hidden) == "none"
+    kept = b"".join(path.read_bytes() for path in store.rglob("*") if path.is_file())
+    assert b"Trauer" not in kept
+
+
 async def test_a_questionnaire_is_counted_on_the_device_and_can_be_urgent(visit: Visit, store: Path) -> None:
     therapist, client = visit.therapist, visit.client
     await therapist.page.click("#compose [data-action=forms]")

@@ -11,13 +11,22 @@ const STATES = {
 };
 
 export class Chat {
-  #list = document.getElementById("messages");
+  #list;
   #items = new Map(); // mid -> list item
-  #field = document.getElementById("text");
+  #field;
+  #followsEnd = true; // the newest message is to be seen, until somebody scrolls away from it
 
-  /** `submit(text)` gets what was written; the field is emptied when it returns true. */
-  constructor(submit) {
-    const form = document.getElementById("compose");
+  /**
+   * `submit(text)` gets what was written; the field is emptied when it returns true. `ids` are those of the list, of
+   * the form below it, and of the field in that.
+   */
+  constructor(submit, ids = { list: "messages", form: "compose", field: "text" }) {
+    this.#list = document.getElementById(ids.list);
+    this.#field = document.getElementById(ids.field);
+    this.#list.addEventListener("scroll", () => (this.#followsEnd = this.#isAtEnd()));
+    // It has no size as long as it is hidden, and no place to be at.
+    new ResizeObserver(() => this.#followsEnd && this.#goToEnd()).observe(this.#list);
+    const form = document.getElementById(ids.form);
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       const text = this.#field.value.trim();
@@ -77,12 +86,20 @@ export class Chat {
 
   /** The order of the log; what has no place in it yet stands at the end. */
   #place(item, offset) {
-    const atEnd = this.#list.scrollHeight - this.#list.scrollTop - this.#list.clientHeight < 40;
+    const atEnd = this.#isAtEnd();
     item.dataset.offset = String(offset);
     const follows = (other) => other !== item && Number(other.dataset.offset) > offset;
     const next = [...this.#list.children].find(follows);
     this.#list.insertBefore(item, next ?? null);
-    if (atEnd || item.classList.contains("mine")) this.#list.scrollTop = this.#list.scrollHeight;
+    if (atEnd || item.classList.contains("mine")) this.#goToEnd();
+  }
+
+  #isAtEnd() {
+    return this.#list.scrollHeight - this.#list.scrollTop - this.#list.clientHeight < 40;
+  }
+
+  #goToEnd() {
+    this.#list.scrollTop = this.#list.scrollHeight;
   }
 
   #fit() {

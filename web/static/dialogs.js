@@ -136,5 +136,19 @@ const urging = dialog(
   </div>`,
 );
 
-export const DIALOGS =
-  leaving + talking + timing + lateness + consenting + withdrawing + encrypting + choosing + filling + urging;
+const noting = `
+  <dialog id="noting" class="noting" aria-labelledby="noting-title">
+    <h2 id="noting-title">Private notes</h2>
+    <p>Only you can read them, in the browsers of your own that you have let in. They stay in this one.</p>
+    <ol id="notes" class="messages" role="log" aria-label="Your notes" tabindex="0"></ol>
+    <form id="note" class="compose">
+      <label class="hidden" for="note-text">A note</label>
+      <textarea id="note-text" rows="1" placeholder="Write a note" autofocus></textarea>
+      <button type="submit" class="secondary">Keep</button>
+    </form>
+    <form method="dialog" class="choices">${choice("", "Close")}</form>
+  </dialog>`;
+
+export const DIALOGS = [
+  leaving, talking, timing, lateness, consenting, withdrawing, encrypting, choosing, filling, urging, noting,
+].join("");

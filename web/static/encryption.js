@@ -13,6 +13,7 @@ import { Device } from "./e2ee/device.js";
 import { Keystore } from "./e2ee/keystore.js";
 import { isSupported } from "./e2ee/support.js";
 import { accountOf } from "./lease.js";
+import { isNotes } from "./notes.js";
 import { askAboutEncryption, showQuestion, showStanding } from "./panels.js";
 import { Readings } from "./readings.js";
 import { uuid7, uuidFromBytes, uuidToBytes } from "./uuid.js";
@@ -42,7 +43,7 @@ export class Encryption {
   };
 
   /**
-   * `page` has `conversation`, `name(account)`, `takenOver()` for when another page has the device now,
+   * `page` has `conversation`, `noted(outcome)` for what was read of a room of notes, `name(account)`, `takenOver()` for when another page has the device now,
    * `complain(words)`, `run(promise)` and `failed(error)`.
    */
   constructor(visit, page) {
@@ -80,7 +81,7 @@ export class Encryption {
       if (isHere) this.#page.takenOver();
       isHere = false;
     });
-    await store.forgetBefore(Date.now() - KEEP_MS);
+    await store.forgetBefore(Date.now() - KEEP_MS, isNotes);
     const state = await store.load();
     const named = `web-${crypto.randomUUID()}`;
     this.#device = state ? new Device(state, { store }) : await Device.further(account, named, { store });
@@ -146,6 +147,12 @@ export class Encryption {
     return log === 0 ? cursor : offset;
   }
 
+  /** The room of the person's private notes about the session's room, and all that was read of it here. */
+  async openNotes() {
+    const { room } = await this.#client.connection.request("notes.open", { room: this.#visit.session.room });
+    return { room, outcomes: await this.#readings.all(room) };
+  }
+
   /** The session is over: what was written in it does not stay on this device. */
   async forget() {
     await this.#readings?.forget(this.#visit.session.room, this.#visit.id);
@@ -162,7 +169,7 @@ export class Encryption {
     const { conversation } = this.#page;
     switch (outcome.what) {
       case "opened":
-      case "set_aside": return this.#readings.keep(outcome);
+      case "set_aside": return isNotes(outcome.room) ? this.#page.noted(outcome) : this.#readings.keep(outcome);
       case "missing":
       case "archived": return this.#note(outcome);
       case "lost": return this.#page.run(this.#sendAgain(outcome));

@@ -102,13 +102,14 @@ const room = `
     <aside id="chat" class="chat" aria-labelledby="chat-title">
       <div class="chat-head">
         <h2 id="chat-title">Chat</h2>
+        <button type="button" class="secondary" id="open-notes" data-action="notes">Private notes</button>
         <button type="button" class="plain" data-action="chat" aria-label="Close the chat">${CLOSE}</button>
       </div>
       <p class="waiting" role="status"></p>
       <p class="sealing"><span id="sealing" role="status"></span>
         <button type="button" class="plain" data-action="encryption">About the encryption</button></p>
-      <ol id="messages" role="log" aria-label="Messages" tabindex="0"></ol>
-      <form id="compose">
+      <ol id="messages" class="messages" role="log" aria-label="Messages" tabindex="0"></ol>
+      <form id="compose" class="compose">
         <input type="file" id="file" multiple hidden>
         <button type="button" class="plain" data-action="attach" aria-label="Send files">${CLIP}</button>
         <button type="button" class="plain" data-action="forms" aria-label="Questionnaires">${SHEET}</button>

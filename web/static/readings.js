@@ -51,6 +51,12 @@ export class Readings {
     return { key: body.mid, text: content.unknown ? unknownTypeWords() : "", content, state: "sent" };
   }
 
+  /** All that was read of a room, whatever session it belongs to, the oldest first. */
+  async all(room) {
+    const outcomes = await this.#store.outcomes(room);
+    return outcomes.filter(({ what }) => what === "opened" || what === "set_aside");
+  }
+
   /** What was opened of a message of this device, or null. */
   async sent(room, mid) {
     await this.recall(room);

@@ -14,6 +14,7 @@ import { Farewell } from "./farewell.js";
 import { Files } from "./files.js";
 import { Line } from "./line.js";
 import { readLink } from "./link.js";
+import { Notes } from "./notes.js";
 import { Questionnaires } from "./questionnaires.js";
 import { Studio } from "./studio.js";
 import { Tidings } from "./tidings.js";
@@ -35,6 +36,7 @@ class SessionPage {
   #encryption;
   #files;
   #questionnaires;
+  #notes;
   #consents;
   #entrance;
   #farewell;
@@ -53,6 +55,7 @@ class SessionPage {
     this.#encryption = this.#encrypt();
     this.#files = this.#handFiles();
     this.#questionnaires = this.#handQuestionnaires();
+    this.#notes = this.#keepNotes();
     const page = this.#whatPartsShare();
     this.#display = new Display(this.#visit, page);
     this.#consents = new Consents(this.#visit, this.#line, page);
@@ -67,6 +70,7 @@ class SessionPage {
       ...this.#encryption.actions,
       ...this.#files.actions,
       ...this.#questionnaires.actions,
+      ...this.#notes.actions,
       microphone: () => this.#toggle("audio"),
       camera: () => this.#toggle("video"),
       chat: () => this.#toggleChat(),
@@ -141,6 +145,7 @@ class SessionPage {
   #encrypt() {
     return new Encryption(this.#visit, {
       conversation: this.#conversation,
+      noted: (outcome) => this.#notes.noted(outcome),
       name: (account) => this.#visit.people.name(account),
       takenOver: () => this.#takenOver(),
       complain: (...problem) => this.#complain(...problem),
@@ -164,6 +169,14 @@ class SessionPage {
       conversation: this.#conversation,
       isTherapist: () => this.#visit.people.reader === "therapist",
       send: (content, options) => this.#sendSealed(content, options),
+    });
+  }
+
+  #keepNotes() {
+    return new Notes({
+      openNotes: () => this.#encryption.openNotes(),
+      send: (room, content) => this.#encryption.send(room, content, null),
+      failed: (error) => this.#failed(error),
     });
   }
 

@@ -93,12 +93,16 @@ export class Keystore {
     await completed(transaction);
   }
 
-  /** Forget the outcomes that were kept before then, of whatever room, in milliseconds since 1970. */
-  async forgetBefore(timeMs) {
+  /**
+   * Forget the outcomes that were kept before then, in milliseconds since 1970, of all rooms but those of which
+   * `stays(room)` is true.
+   */
+  async forgetBefore(timeMs, stays = () => false) {
     const transaction = this.#database.transaction("outcomes", "readwrite", DURABLE);
     const kept = transaction.objectStore("outcomes");
     const [ids, found] = await Promise.all([settled(kept.getAllKeys()), settled(kept.getAll())]);
-    ids.filter((_, i) => found[i].keptMs < timeMs).forEach((id) => kept.delete(id));
+    const isOver = ({ keptMs, room }) => keptMs < timeMs && !stays(room);
+    ids.filter((_, i) => isOver(found[i])).forEach((id) => kept.delete(id));
     await completed(transaction);
   }
 
