@@ -135,26 +135,25 @@ class Writer:
     async def _until_known(self, calls: Sequence[Call]) -> list[Answer]:
         """Try until the batch is committed, or cannot be. Raises `StoreError`, or one of `FAILURES`."""
         loop = asyncio.get_running_loop()
-        # Whatever waits for a server that is silent is told that the connection is gone.
-        limit = self._target.patience_seconds + 2 * self._target.statement_seconds
-        watch = loop.call_later(limit, self._drop)
+        limit = self._target.connect_seconds + 2 * self._target.statement_seconds
         attempts, until = 0, None
-        try:
-            while True:
-                attempts += 1
-                try:
-                    return await self._once(calls)
-                except (StoreError, *FAILURES) as error:
-                    now = loop.time()
-                    if is_lost(error) or (isinstance(error, StoreError) and error.temporary):
-                        until = until or now + self._target.patience_seconds
-                        if now >= until:
-                            raise
-                    elif not is_worth_another_try(error) or attempts >= _ATTEMPTS:
+        while True:
+            attempts += 1
+            # Whatever waits for a server that is silent is told that the connection is gone.
+            watch = loop.call_later(limit, self._drop)
+            try:
+                return await self._once(calls)
+            except (StoreError, *FAILURES) as error:
+                now = loop.time()
+                if is_lost(error) or (isinstance(error, StoreError) and error.temporary):
+                    until = until or now + self._target.patience_seconds
+                    if now >= until:
                         raise
-                await asyncio.sleep(_PAUSE * random.random())  # noqa: S311 - only to be out of step with others
-        finally:
-            watch.cancel()
+                elif not is_worth_another_try(error) or attempts >= _ATTEMPTS:
+                    raise
+            finally:
+                watch.cancel()
+            await asyncio.sleep(_PAUSE * random.random())  # noqa: S311 - only to be out of step with others
 
     async def _once(self, calls: Sequence[Call]) -> list[Answer]:
         """Write the batch and commit it; nothing is written if it turns out that it was committed before."""
