@@ -28,7 +28,7 @@ class Node:
     def deliver(self, deliveries: Sequence[Delivery]) -> None:
         for delivery in deliveries:
             if isinstance(delivery.notice, EventNotice):
-                self.offsets.append(delivery.notice.event.offset)
+                self.offsets += [delivery.notice.event.offset for _ in delivery.accounts]
 
     def miss(self) -> None:
         self.missed += 1
