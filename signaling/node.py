@@ -128,6 +128,7 @@ class Node:
         self.name = node_name(secrets.token_bytes(CHANCE_BYTES))
         self.serving = False
         self._taking = False
+        self._strands = False  # whether media sessions are left here for others to take over
         self.metrics = Metrics()
         self.timebase = Timebase()
         self.store = store_of(settings.store)
@@ -274,6 +275,7 @@ class Node:
                 await self.moving.hand_over()
         except TimeoutError:
             _log.warning("hand_over_unfinished", sessions=len(self.hosting.sessions))
+        self._strands = bool(self.hosting.sessions)
         try:
             async with asyncio.timeout(seconds * DRAIN_SHARE):
                 await self.hub.close_all(errors.DRAIN, seconds)
@@ -390,7 +392,7 @@ class Node:
         )
 
     async def _leave(self) -> None:
-        await self.keeper.leave(settled=self.sessions.settled)
+        await self.keeper.leave(settled=self.sessions.settled and not self._strands)
 
     async def _listen(self) -> None:
         server = self._settings.server

@@ -15,6 +15,7 @@ import structlog
 from relay.cluster import BeatNode, BuryNode, Grave, NodeRow, Nodes, SettleNode
 from relay.errors import NodeBuried, StoreError, StoreRestored
 from relay.store import Store
+from relay.writes import Applied
 from signaling.cluster.members import BEAT_SECONDS, LEASE_SECONDS, Members
 from signaling.observe.logs import failure
 from signaling.timebase import Timebase, boot_ns
@@ -117,13 +118,13 @@ class Keeper:
     async def leave(self, *, settled: bool) -> None:
         """Say that this node ends; nothing is to be written under its name any more.
 
-        ``settled`` if nothing is left for others to do about it.
+        ``settled`` if nothing is left for others to do about it. If they have buried it, they know better.
         """
-        now_ms = self._timebase.now_ms()
-        burial = BuryNode(self.name, self._beats)
         try:
             async with asyncio.timeout(LEASE_SECONDS):  # in which the others notice by themselves
-                await self._store.commit(burial, *([SettleNode(self.name, now_ms)] if settled else []))
+                (buried,) = await self._store.commit(BuryNode(self.name, self._beats))
+                if settled and buried == Applied():
+                    await self._store.commit(SettleNode(self.name, self._timebase.now_ms()))
         except (StoreError, TimeoutError) as error:
             _log.warning("leave_failed", error=failure(error))
 

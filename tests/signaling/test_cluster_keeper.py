@@ -197,6 +197,16 @@ async def test_a_node_that_leaves_is_gone_at_once(stage: Stage) -> None:
     assert [one.name for one in ann.graves] == ["cat"]
 
 
+async def test_a_node_that_was_buried_leaves_its_grave_to_others(stage: Stage) -> None:
+    ann, ben = await started(stage, "ann", "ben")
+    await stage.pass_time(SILENCE, ann)
+    await stage.store.commit(BuryNode("ben", 2))
+    await ben.leave(settled=True)
+    await ann.turn()
+    await stage.undertaker(ann).turn()
+    assert stage.settled == [("ann", "ben")]
+
+
 async def test_a_node_is_told_to_drain(stage: Stage) -> None:
     ann, ben = await started(stage, "ann", "ben")
     await stage.store.commit(DrainNode("ann"))
