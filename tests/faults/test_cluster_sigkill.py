@@ -136,6 +136,7 @@ async def test_another_node_goes_on_when_one_is_killed(tmp_path: Path) -> None:
 
 
 async def test_a_node_that_stood_still_for_longer_than_its_lease_ends_when_it_wakes(tmp_path: Path) -> None:
+    # https://github.com/livekit/livekit/issues/4316: a node was taken for gone, and its live room deleted.
     async with pair(tmp_path) as both, AsyncExitStack() as stack:
         await agreed(both)
         people = await connected(stack, both.one, "long")

@@ -31,6 +31,7 @@ async def wait_past(instant_ms: int) -> None:
 
 
 async def test_a_session_ends_as_agreed_though_the_server_was_dead_at_its_end(tmp_path: Path) -> None:
+    # https://github.com/twilio/twilio-video.js/issues/131: the length of a session was kept by clients.
     one = Stepped(tmp_path, SESSIONS_GRACE_SECONDS="3600")
     await one.start_at(0)
     try:

@@ -190,7 +190,8 @@ class Answers(asyncio.Protocol):
 
 
 async def test_a_subscription_that_silently_ended_is_noticed(redis: RedisProcess) -> None:
-    """centrifugo #1189: after a failover delivery ended, and every check stayed green."""
+    # https://github.com/centrifugal/centrifugo/issues/1189: after a failover delivery ended, and every check
+    # stayed green.
     loop = asyncio.get_running_loop()
     proxy = await loop.create_server(lambda: Deaf(redis.port), "127.0.0.1", 0)
     url = f"redis://127.0.0.1:{proxy.sockets[0].getsockname()[1]}"

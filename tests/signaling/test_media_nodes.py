@@ -131,6 +131,7 @@ async def test_a_request_that_gets_lost_can_be_repeated() -> None:
 
 
 async def test_the_sessions_of_a_dead_node_go_to_the_living_and_all_are_told() -> None:
+    # https://github.com/livekit/livekit/issues/3766: 1,600 of 2,100 rooms belonged to nobody any more.
     async with world(joined()) as made:
         for name in "ab":
             made.nodes[name].draining = True
