@@ -242,6 +242,8 @@ async def test_a_questionnaire_is_counted_on_the_device_and_can_be_urgent(visit:
         await therapist.reads("#messages > li:last-child .meta", "Urgent")
         await therapist.reads(f"{CARD} .card-warning", "Thoughts that you would be better off dead")
     await therapist.photograph("form-result")
+    await therapist.page.viewport(360, 700, dark=True, mobile=True)
+    await therapist.photograph("form-result-phone")
 
     kept = b"".join(path.read_bytes() for path in store.rglob("*") if path.is_file())
     assert visit.room.encode() in kept

@@ -30,7 +30,7 @@ export class Files {
   /** By `data-action`: what the buttons do. */
   actions = {
     attach: () => byId("file").click(),
-    "file-cancel": ({ mid }) => this.#all.get(mid).control.abort(new DOMException("given up", "AbortError")),
+    "file-cancel": ({ mid }) => this.#cancel(mid),
     "file-again": ({ mid }) => this.#enqueue(mid),
     "file-remove": ({ mid }) => this.#remove(mid),
     "file-save": ({ mid }) => this.#fetch(mid, (card, file) => this.#save(card, file)),
@@ -56,6 +56,18 @@ export class Files {
     this.#all.set(mid, { card, content, control: null });
     this.#offer(card, content);
     return card.element;
+  }
+
+  /** The session is over: whatever is on its way is given up. */
+  stop() {
+    for (const mid of [...this.#all.keys()]) this.#cancel(mid);
+  }
+
+  /** What was to be sent is gone at once, also while it waits for the one before it. */
+  #cancel(mid) {
+    const { control, file } = this.#all.get(mid);
+    control?.abort(new DOMException("given up", "AbortError"));
+    if (file !== undefined) this.#remove(mid);
   }
 
   // --- To others -----------------------------------------------------------------------------------------
@@ -117,7 +129,7 @@ export class Files {
     const entry = this.#all.get(mid);
     const { card, content } = entry;
     const size = encryptedSize(content.size);
-    const control = (entry.control = new AbortController());
+    const control = (entry.control = new AbortController()); // one at a time: meanwhile there is no other button
     const progress = (bytes) => card.put(FILE_WORDS.fetching, { done: bytes / size, buttons: [CANCEL] });
     progress(0);
     try {

@@ -8,12 +8,12 @@ import { uuid7, uuidFromBytes, uuidToBytes } from "./uuid.js";
 
 export class Questionnaires {
   #page;
-  #forms = new Map(); // mid -> the definition of a form that stands in the log
+  #forms = new Map(); // mid -> {definition, isMine} of a form that stands in the log
 
   /** By `data-action`: what the buttons do. */
   actions = {
     forms: () => this.#choose(),
-    "form-fill": ({ mid }) => this.#fill(this.#forms.get(mid), mid),
+    "form-fill": ({ mid }) => this.#fill(this.#forms.get(mid).definition, mid),
   };
 
   /** `page` has `conversation`, `isTherapist()`, and `send(content, {mid, urgent})`. */
@@ -23,15 +23,19 @@ export class Questionnaires {
 
   /** The card of a form that stands in the log. */
   formCardOf(mid, content, isMine) {
-    this.#forms.set(mid, content.definition);
+    this.#forms.set(mid, { definition: content.definition, isMine });
     return formCard(mid, content, isMine);
   }
 
-  /** The card of a result; its form is the one it answers, if that is known and the same. */
-  resultCardOf(content) {
-    const asked = content.answer_to === null ? null : this.#forms.get(uuidFromBytes(content.answer_to));
-    const isTheSame = asked?.form === content.form && asked.version === content.version;
-    return resultCard(content, isTheSame ? asked : null);
+  /**
+   * The card of a result. Its form is the one it answers, if that is known and the same; but nobody says by which
+   * form their own answers are counted.
+   */
+  resultCardOf(content, isMine) {
+    const asked = content.answer_to === null ? undefined : this.#forms.get(uuidFromBytes(content.answer_to));
+    const { definition } = asked ?? {};
+    const isTheSame = definition?.form === content.form && definition.version === content.version;
+    return resultCard(content, isTheSame && asked.isMine !== isMine ? definition : null);
   }
 
   async #choose() {

@@ -214,6 +214,7 @@ class SessionPage {
     const before = { session: this.#visit.session, people: people.others() };
     this.#visit.take(session);
     if (this.#visit.isOver) {
+      this.#files.stop();
       this.#run(this.#farewell.finish());
       return;
     }
@@ -275,7 +276,7 @@ class SessionPage {
     switch (content.type) {
       case "attachment": return this.#files.cardOf(mid, content);
       case "form": return this.#questionnaires.formCardOf(mid, content, mine);
-      case "form_result": return this.#questionnaires.resultCardOf(content);
+      case "form_result": return this.#questionnaires.resultCardOf(content, mine);
       default: return null;
     }
   }
