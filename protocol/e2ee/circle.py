@@ -5,7 +5,7 @@ from __future__ import annotations
 from protocol.e2ee.devices import MAX_LIST_BYTES, DeviceList, SignedList, advance
 from protocol.e2ee.epochs import EpochHeader, sender_list
 from protocol.e2ee.errors import IdentityChanged, ListForked
-from protocol.e2ee.state import OWN_LISTS_KEPT, State
+from protocol.e2ee.state import FORMER_KEPT, OWN_LISTS_KEPT, State
 from protocol.e2ee.structures import unpack
 
 
@@ -34,8 +34,10 @@ def learn(state: State, account: str, shown: SignedList) -> DeviceList:
     return devices
 
 
-def recognise(state: State, header: EpochHeader) -> DeviceList:
+def recognise(state: State, header: EpochHeader, *, again: bool) -> DeviceList:
     """The sender's list that an epoch brings: the latest one, an earlier one, or news.
+
+    ``again``: the log is read again, and it may be from before the account had other keys.
 
     Raises :exc:`IdentityChanged`, :exc:`ListForked`, or what :func:`epochs.sender_list` raises. Lists of
     other accounts that the header names are held against those known: two with one number are a fork.
@@ -44,7 +46,7 @@ def recognise(state: State, header: EpochHeader) -> DeviceList:
     known = latest(state, header.account)
     if known is None or devices.number >= read(known).number:
         learn(state, header.account, header.own)
-    elif header.own.account_key != known.account_key:
+    elif header.own.account_key not in (known.account_key, *(_former(state, header) if again else ())):
         raise IdentityChanged()
     for name in header.lists:
         seen = latest(state, name.account)
@@ -64,8 +66,14 @@ def trust(state: State, account: str) -> bool:
     shown = state.suspects.pop(account, None)
     if shown is None or account == state.account:
         return False
+    if known := state.known.get(account):
+        state.former[account] = (*state.former.get(account, ()), known.account_key)[-FORMER_KEPT:]
     state.known[account] = shown
     return True
+
+
+def _former(state: State, header: EpochHeader) -> tuple[bytes, ...]:
+    return state.former.get(header.account, ())
 
 
 def _remember(state: State, account: str, shown: SignedList, devices: DeviceList) -> None:

@@ -41,7 +41,7 @@ from protocol.e2ee.asking import (
 )
 from protocol.e2ee.contents import Attachment, Form, FormResult, Text, encode_content
 from protocol.e2ee.devices import SignedList
-from protocol.e2ee.epochs import Place
+from protocol.e2ee.epochs import ARCHIVE, Place
 from protocol.e2ee.errors import ContentError, OutboxFull, OutOfOrder, UnknownEpoch
 from protocol.e2ee.prekeys import SignedPrekey
 from protocol.e2ee.state import Address, Draft, Room, State
@@ -117,13 +117,15 @@ class Device:
         self._state.account_seed = account_seed or self._state.account_seed
         if archive_seed not in (None, self._state.archive_seed):
             self._state.archive_seed = archive_seed
-            recalling.begin(self._state)
+            for room in self._state.rooms.values():
+                recalling.begin(room, ARCHIVE)
 
     def trust(self, other: str) -> None:
-        """The person has decided that another account's new key is right."""
+        """The person has decided that another account's new key is right: its events are due to be read."""
         if circle.trust(self._state, other):
             for room in self._state.rooms.values():
                 room.halted, room.lists = "", None
+                recalling.begin(room, other)
 
     # --- What the server tells ------------------------------------------------------------------------
 

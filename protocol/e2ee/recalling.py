@@ -1,9 +1,9 @@
-"""Reading a room's log once more, for what was taken in before the archive was unlocked.
+"""Reading a room's log once more, for what came before the archive was unlocked, or a new key was trusted.
 
-A second reading follows the first one with a state of its own. It opens with the archive's key alone: what
-is sealed to the device itself was read in its turn, and so was what the device wrote. While it goes on, the
-first reading leaves to it what only the archive opens; where it has come up with the first one, it hands over
-and is forgotten. So every message is opened by one of them, and by no more than one.
+A second reading follows the first one with a state of its own. It opens what the archive's key opens, and
+what accounts say whose new keys were refused at first; all else was read in its turn. While it goes on, the
+first reading leaves these to it; where it has come up with the first one, it hands over and is forgotten. So
+every message is opened by one of them, and by no more than one.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from protocol.e2ee.errors import BeforeThisDevice, OutOfOrder
 from protocol.e2ee.state import MIDS_KEPT, Room, State
 
 
-def begin(state: State) -> None:
-    """The archive's key is there: what was taken in without it is to be read again."""
-    for room in state.rooms.values():
-        if room.cursor.offset:
-            room.past = Room(cursor=Place(room.cursor.log, 0), recalling=True)
+def begin(room: Room, *opens: str) -> None:
+    """The archive's key is there, or those of accounts are: what was taken in without them is read again."""
+    if room.past:
+        room.waiting = (*room.waiting, *opens)
+    elif room.cursor.offset:
+        room.past = Room(cursor=Place(room.cursor.log, 0), recalling=True, opens=opens)
 
 
 def requests(name: str, room: Room) -> Iterator[Recall]:
@@ -67,10 +68,14 @@ def finish(room: Room) -> None:
         return
     for who, read in room.past.speakers.items():
         speaker = room.speakers.get(who)
-        if speaker and speaker.epoch == read.epoch and speaker.chain is None:
+        if who[0] in room.past.opens and (speaker is None or speaker.chain is None):
+            room.speakers[who] = read
+        elif speaker and speaker.epoch == read.epoch and speaker.chain is None:
             speaker.chain, speaker.exporter = read.chain, read.exporter
             speaker.error, speaker.loose = read.error, read.loose
-    room.past = None
+    room.past, waiting, room.waiting = None, room.waiting, ()
+    if waiting:
+        begin(room, *waiting)
 
 
 def _skip_to(past: Room, offset: int) -> None:

@@ -64,7 +64,7 @@ def _keys(state: State, room: Room, event: Event, keys: EpochKeys, outcomes: lis
     header = epochs.read_header(keys.header)
     # First of all, so that no list of an account is learnt from an event of another one.
     epochs.check_sender(header, event.room, event.account, event.device)
-    devices = circle.recognise(state, header)
+    devices = circle.recognise(state, header, again=room.replaying or room.recalling)
     device_key = devices.key_of(event.device)
     if device_key is None:
         raise UnknownDevice()
@@ -152,8 +152,11 @@ def _unseal(state: State, room: Room, keys: EpochKeys, header: EpochHeader) -> t
     """Chain and exporter of an epoch."""
     own = (header.account, header.device) == (state.account, state.device)
     slot = epochs.find_slot(keys, state.account, state.device)
-    if room.recalling and (own or slot):
+    if room.recalling and (own or slot) and not _was_refused(state, room, header):
         raise BeforeThisDevice("it was read in its turn")
+    left = (*room.past.opens, *room.waiting) if room.past else ()
+    if slot and header.account in left:
+        raise BeforeThisDevice("it is left to the second reading")
     if own:
         if header.epoch not in room.echoes:
             raise UnknownEpoch("this device has begun no such epoch")
@@ -165,12 +168,19 @@ def _unseal(state: State, room: Room, keys: EpochKeys, header: EpochHeader) -> t
         opened = ratchet.start(keys.header, epochs.open_slot(keys.header, slot, seed))
         stock.spend(state.stock, slot.prekey)
         return opened
-    if room.past is None and (seed := _archived(state, keys)) is not None:
+    archive = ARCHIVE in room.opens if room.recalling else ARCHIVE not in left
+    if archive and (seed := _archived(state, keys)) is not None:
         return ratchet.start(keys.header, seed)
     named = bool(state.listed_from) and header.number_of(state.account) >= state.listed_from
     if named and not room.recalling:
         raise MissingSlot()
     raise BeforeThisDevice()
+
+
+def _was_refused(state: State, room: Room, header: EpochHeader) -> bool:
+    """Whether it was said under a key that the first reading did not trust yet."""
+    known = circle.latest(state, header.account)
+    return header.account in room.opens and known is not None and known.account_key == header.own.account_key
 
 
 def _archived(state: State, keys: EpochKeys) -> bytes | None:

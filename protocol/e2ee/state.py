@@ -20,6 +20,9 @@ Address: TypeAlias = tuple[str, str]
 """Account and device."""
 
 VERSION = 1
+FORMER_KEPT = 8
+"""How many earlier keys of an account are remembered."""
+
 FINISHED_KEPT = 64
 """Of how many earlier epochs of a device it is remembered that they are over."""
 
@@ -144,9 +147,13 @@ class Room(_Part):
     sent: tuple[tuple[Bytes16, Place], ...] = ()
     """Messages stored, the last :data:`SENT_KEPT`, and where."""
     past: Room | None = None
-    """The second reading of the log, which goes on where the archive was unlocked late."""
+    """The second reading of the log, for what could not be opened when it came."""
     recalling: bool = False
-    """This is a second reading: what only the archive's key opens."""
+    """This is a second reading."""
+    opens: tuple[str, ...] = ()
+    """What a second reading opens: epochs of these accounts, or, for the empty one, those of the archive."""
+    waiting: tuple[str, ...] = ()
+    """What the second reading after this one is to open."""
 
 
 class PrivatePrekey(Secret, frozen=True):
@@ -201,6 +208,8 @@ class State(_Part):
     rooms: dict[str, Room] = {}
     wanted: tuple[Change, ...] = ()
     """What is not in the latest own list yet."""
+    former: dict[str, tuple[Bytes32, ...]] = {}
+    """Keys that accounts had before, the last :data:`FORMER_KEPT`: for what was said under them then."""
 
 
 _ENCODER = msgspec.msgpack.Encoder()

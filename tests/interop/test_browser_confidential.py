@@ -227,10 +227,12 @@ async def test_other_keys_of_someone_are_asked_about(browser: Chromium, server: 
     await therapist.photograph("other-keys")
     states = "[...document.querySelectorAll('#messages li')].map((item) => item.dataset.state).join()"
     assert await therapist.page.evaluate(states) == "sent,pending"
+    await again.writes("It is me.")
+    await therapist.page.until(f"{states} === 'sent,unreadable,pending'", seconds=PATIENCE)
     await therapist.page.click("#key-accept")
-    await shows(again.page, BEFORE, "Are you still you?")
+    await shows(again.page, BEFORE, "It is me.", "Are you still you?")
     await again.writes("Yes.")
-    await shows(therapist.page, "Before.", "Are you still you?", "Yes.")
+    await shows(therapist.page, "Before.", "It is me.", "Are you still you?", "Yes.")
     assert close(therapist, again) == []
 
 

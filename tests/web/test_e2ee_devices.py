@@ -14,7 +14,6 @@ from protocol.e2ee.device import Device
 from protocol.e2ee.devices import MAX_DEVICES
 from protocol.e2ee.epochs import ARCHIVE, EpochKeys, Place, find_slot, open_slot
 from protocol.e2ee.kdf import digest
-from protocol.e2ee.state import FINISHED_KEPT
 from tests.protocol.e2ee.app import FEW, START_MS, App, chance
 from tests.protocol.e2ee.server import Log, Server
 from tests.web.browser_app import BrowserApp
@@ -299,61 +298,6 @@ async def test_the_archive_gives_a_new_device_the_history(ours: Runtime) -> None
     for app in (ada, ben, tablet, phone):
         assert sorted(texts(app)) == ["from Ada", "from Ben"]
     assert errors(tablet) == set()
-
-
-async def test_the_history_is_read_once_when_the_archive_is_unlocked_late(ours: Runtime) -> None:
-    """In the middle of it comes a crash, a lost reply, and a server set back to a backup."""
-    server, ada, ben = await couple(ours)
-    seed = bytes(range(32))
-    await ada.step("keepArchive", xwing.public_key(seed), ada.now_ms)
-    await settle(ada, ben)
-    for number in range(3):
-        ben.send(ROOM, f"before {number}")
-    await settle(ada, ben)
-    backup = server.backup()
-    tablet = await BrowserApp.further(ours, server, "ada", "a2")
-    await settle(tablet)
-    await ada.step("approve", "a2", tablet.key, ada.now_ms)
-    await settle(ada, tablet, ben)
-    ben.send(ROOM, "after")
-    await settle(ada, tablet, ben)
-    assert texts(tablet) == ["after"]
-    assert len(tablet.told) == 3
-    tablet.told.clear()
-    await tablet.step("adopt", {"accountSeed": None, "archiveSeed": seed})
-    await tablet.ask(lose=True)
-    await tablet.crash()
-    await tablet.ask()
-    assert texts(tablet) == ["after", "before 0", "before 1"]
-    server.restore(backup)
-    for _ in range(2):
-        await settle(ada, tablet, ben)
-    assert texts(tablet) == ["after", "before 0", "before 1", "before 2"]
-    assert texts(ben) == ["before 0", "before 1", "before 2", "after"]
-    assert tablet.told == []
-    await tablet.step("adopt", {"accountSeed": None, "archiveSeed": seed})
-    assert await tablet.requests() == []
-
-
-async def test_a_long_conversation_is_read_again_in_silence(ours: Runtime) -> None:
-    """With more epochs than are remembered."""
-    server, ada, ben = await couple(ours)
-    for number in range(FINISHED_KEPT + 3):
-        ben.now_ms += 24 * 3600 * 1000
-        ben.send(ROOM, str(number))
-        await settle(ben)
-        await ada.read(ROOM)
-    shown = texts(ada)
-    assert len(shown) == FINISHED_KEPT + 3
-    log = server.memory.rooms[ROOM].events
-    for old in log[:2]:
-        log.append(replace(old, place=Place(1, len(log) + 1)))
-    await ada.read(ROOM)
-    assert [told["error"] for told in ada.told] == ["replayed", "wrong_epoch"]
-    ada.told.clear()
-    server.restore(server.backup())
-    await settle(ada)
-    assert (texts(ada), ada.told) == (shown, [])
 
 
 async def test_a_device_that_opened_the_vault_lets_itself_and_others_in(ours: Runtime) -> None:

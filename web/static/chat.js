@@ -64,7 +64,7 @@ export class Chat {
     return true;
   }
 
-  /** Take back what was not sent. */
+  /** Show a message no longer: it was not sent, or another one takes its place. */
   remove(mid) {
     this.#items.get(mid)?.remove();
     this.#items.delete(mid);

@@ -1,6 +1,7 @@
 /** The session's messages: from the room's log to the chat, and from the chat to the room's log. */
 
 import { Chat } from "./chat.js";
+import { timeOf } from "./uuid.js";
 
 /** Events before the cursor among which this session's messages are looked for when the page begins. */
 const HISTORY = 256;
@@ -38,12 +39,17 @@ export class Conversation {
     if (body.kind !== "message" || body.session !== this.#session) return;
     const reading = this.#page.read(event, options);
     if (reading === null) return;
-    const { key, text, content = null, state } = reading;
-    const by = this.#by(sender);
-    const card = content === null ? null : this.#page.card(key, content, by.mine);
     const urgent = body.urgent === true;
-    const added = this.#chat.put({ mid: key, text, card, urgent, ...by, state, atMs: at_ms, offset });
-    if (added && !by.mine) this.#page.arrived();
+    const added = this.#show(reading, sender, { urgent, atMs: at_ms, offset });
+    if (added && !this.#by(sender).mine) this.#page.arrived();
+  }
+
+  /** Put a message that can be read at last in the place of what was said of it, under the key `unread`. */
+  reveal(unread, { account, place, session }, reading) {
+    if (session !== this.#session) return;
+    this.#chat.remove(unread);
+    const atMs = timeOf(reading.key); // of its sender's clock: when the server had it is not known any more
+    this.#show(reading, account, { atMs, offset: place.offset });
   }
 
   /** Show something about the messages of someone that stand at this place and after it. */
@@ -70,6 +76,13 @@ export class Conversation {
   /** A message was refused for good. One that is not shown was for a session that is over. */
   notSent(mid, error) {
     if (this.#chat.mark(mid, "failed")) this.#page.refused(error);
+  }
+
+  /** Show what a message says, of someone; whether it is new. */
+  #show({ key, text, content = null, state }, sender, more) {
+    const by = this.#by(sender);
+    const card = content === null ? null : this.#page.card(key, content, by.mine);
+    return this.#chat.put({ mid: key, text, card, ...by, state, ...more });
   }
 
   #by(account) {

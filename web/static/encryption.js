@@ -169,7 +169,7 @@ export class Encryption {
     const { conversation } = this.#page;
     switch (outcome.what) {
       case "opened":
-      case "set_aside": return isNotes(outcome.room) ? this.#page.noted(outcome) : this.#readings.keep(outcome);
+      case "set_aside": return isNotes(outcome.room) ? this.#page.noted(outcome) : this.#keep(outcome);
       case "missing":
       case "archived": return this.#note(outcome);
       case "lost": return this.#page.run(this.#sendAgain(outcome));
@@ -177,6 +177,11 @@ export class Encryption {
       case "suspicion": return this.#suspect(outcome);
       default: return undefined; // that this device is not listed is shown as its standing
     }
+  }
+
+  #keep(outcome) {
+    const unread = this.#readings.keep(outcome);
+    if (unread !== null) this.#page.conversation.reveal(unread, outcome, Readings.ofOpened(outcome));
   }
 
   /** Something about the messages themselves, shown among them; before the room is known it waits for `recall`. */

@@ -19,12 +19,18 @@ export class Readings {
     return text === null ? unreadable(event, "unsupported") : { key: body.mid, text, state: "sent" };
   }
 
-  /** Remember an outcome that opened a message or set it aside. */
+  /**
+   * Remember an outcome that opened a message or set it aside. Gives the key of a message that could not be read,
+   * if it is opened now; else null.
+   */
   keep(outcome) {
     const { what, room, place } = outcome;
-    if (what !== "opened" && what !== "set_aside") return;
-    this.#byPlace.set(placeOf(room, place.log, place.offset), outcome);
+    if (what !== "opened" && what !== "set_aside") return null;
+    const key = placeOf(room, place.log, place.offset);
+    const wasAside = this.#byPlace.get(key)?.what === "set_aside";
+    this.#byPlace.set(key, outcome);
     if (what === "opened") this.#byMid.set(uuidFromBytes(outcome.mid), outcome);
+    return wasAside && what === "opened" ? key : null;
   }
 
   /** Take up what the keystore has of a room; gives what there is to say besides about its messages. */
@@ -46,9 +52,14 @@ export class Readings {
     const outcome = this.#byPlace.get(placeOf(event.room, event.epoch, event.offset)) ?? this.#again(body, event);
     if (outcome === null) return isOld ? unreadable(event, "before_this_device") : null;
     if (outcome.what === "set_aside") return unreadable(event, outcome.error);
-    const { content } = outcome;
-    if (content.type === "text") return { key: body.mid, text: content.text, state: "sent" };
-    return { key: body.mid, text: content.unknown ? unknownTypeWords() : "", content, state: "sent" };
+    return Readings.ofOpened(outcome);
+  }
+
+  /** What an opened message says, as `of` gives it. */
+  static ofOpened({ mid, content }) {
+    const key = uuidFromBytes(mid);
+    if (content.type === "text") return { key, text: content.text, state: "sent" };
+    return { key, text: content.unknown ? unknownTypeWords() : "", content, state: "sent" };
   }
 
   /** All that was read of a room, whatever session it belongs to, the oldest first. */

@@ -12,6 +12,11 @@ export function uuid7(now = Date.now(), random = crypto.getRandomValues(new Uint
   return uuidFromBytes(bytes);
 }
 
+/** When a UUIDv7 was made, in milliseconds since 1970 by the clock of whoever made it. */
+export function timeOf(text) {
+  return parseInt(text.replaceAll("-", "").slice(0, 12), 16);
+}
+
 /** The 16 bytes of a UUID's text; throws RangeError if it is not one. */
 export function uuidToBytes(text) {
   const digits = text.replaceAll("-", "");

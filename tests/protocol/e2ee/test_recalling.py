@@ -9,10 +9,11 @@ from msgspec.structs import replace
 
 from protocol.e2ee import epochs, xwing
 from protocol.e2ee.asking import Event, Missing, Page, Recall, SetAside
+from protocol.e2ee.device import Device
 from protocol.e2ee.epochs import Place, Recipient
 from protocol.e2ee.errors import OutOfOrder
 from tests.protocol.e2ee import test_attacks as attacks
-from tests.protocol.e2ee.app import ROOM, App, let_in, meet, settle
+from tests.protocol.e2ee.app import FEW, ROOM, START_MS, App, chance, let_in, meet, settle
 from tests.protocol.e2ee.server import Server
 from tests.vectors.values import drawn
 
@@ -204,6 +205,69 @@ def test_with_another_archive_than_then_it_stays_unread(scene: Scene) -> None:
     unlock(phone)
     settle([phone])
     assert texts(phone) == ["one", "two", "three"]
+
+
+# --- A new key that was trusted late --------------------------------------------------------------------
+
+
+def stranger(server: Server) -> App:
+    """Ada anew, with the keys that she has made since hers were reset."""
+    server.reset("ada")
+    draw = chance("Ada begins anew")
+    anew = App(server, Device.first("ada", "a2", START_MS, draw, FEW), "ada", "a2", START_MS)
+    settle([anew])
+    return anew
+
+
+def test_what_was_said_under_a_new_key_is_read_once_it_is_trusted() -> None:
+    server, ada, ben = meet()
+    attacks.written(ada, "as ever")
+    settle([ben])
+    anew = stranger(server)
+    attacks.written(anew, "one", "two")
+    attacks.next_day(anew)
+    attacks.written(anew, "three")
+    ben.read(ROOM)
+    assert texts(ben) == ["as ever"]
+    ben.told.clear()
+    ben.device.trust("ada")
+    ben.save()
+    attacks.written(anew, "four")  # while the log is read again
+    ben.read(ROOM)
+    next_page(ben)
+    ben.crash()
+    assert texts(ben) == ["as ever"]  # the page has what was said under the key of before
+    settle([ben, anew])
+    ben.send(ROOM, "welcome back")
+    anew.send(ROOM, "five")
+    settle([ben, anew])
+    settle([ben, anew])
+    assert [text for text in texts(ben) if text != "welcome back"] == [
+        "as ever", "one", "two", "three", "four", "five"
+    ]  # fmt: skip
+    assert set(errors(ben)) == {"unknown_epoch"}  # what it was told of the fourth for a moment
+    assert "welcome back" in texts(anew)
+    ben.told.clear()
+    server.restore(server.backup())
+    settle([ben, anew])
+    assert len(texts(ben)) == 7
+    assert ben.told == []
+
+
+def test_an_archive_is_unlocked_while_a_new_key_is_read(scene: Scene) -> None:
+    """One second reading follows the other."""
+    server, _, _, phone = scene
+    anew = stranger(server)
+    attacks.written(anew, "under a new key")
+    phone.read(ROOM)
+    phone.device.trust("ada")
+    phone.save()
+    next_page(phone)
+    unlock(phone)
+    settle([phone, anew])
+    assert texts(phone) == ["under a new key", "one", "two", "three"]
+    assert phone.told == []
+    assert phone.device._state.rooms[ROOM].past is None
 
 
 # --- What a server that lies does to it ---------------------------------------------------------------

@@ -5,7 +5,7 @@ import { senderList } from "./epoch.js";
 import { E2eeError, require } from "./errors.js";
 import { DeviceList, advance, keyOf } from "./identity.js";
 import { sha256 } from "./kdf.js";
-import { OWN_LISTS_KEPT } from "./state.js";
+import { FORMER_KEPT, OWN_LISTS_KEPT, includes } from "./state.js";
 import { unpack } from "./structures.js";
 
 /** The latest SignedList seen of an account, which was verified then; or null. */
@@ -39,15 +39,19 @@ export async function learn(state, account, shown) {
 }
 
 /**
- * The sender's list that an epoch brings: the latest one, an earlier one, or news. Lists of others that the
- * header names are held against those known: two with one number are a fork. Throws `identity_changed`,
- * `list_forked`, or what `senderList` throws.
+ * The sender's list that an epoch brings: the latest one, an earlier one, or news. With `again` the log is read
+ * again, and it may be from before the account had other keys. Lists of others that the header names are held
+ * against those known: two with one number are a fork. Throws `identity_changed`, `list_forked`, or what
+ * `senderList` throws.
  */
-export async function recognise(state, header) {
+export async function recognise(state, header, again) {
   const devices = await senderList(header);
   const known = latest(state, header.account);
   if (known === null || devices.number >= read(known).number) await learn(state, header.account, header.own);
-  else require(equal(header.own.accountKey, known.accountKey), "identity_changed", "another key than before");
+  else {
+    const keys = [known.accountKey, ...(again ? (state.former.get(header.account) ?? []) : [])];
+    require(includes(keys, header.own.accountKey), "identity_changed", "another key than before");
+  }
   for (const { account, number, digest } of header.lists) {
     const seen = latest(state, account);
     const forked = seen !== null && read(seen).number === number && !equal(await sha256(seen.body), digest);
@@ -65,6 +69,9 @@ export function trust(state, account, key) {
   if (shown === undefined || account === state.account) return false;
   if (key !== null && !equal(key, shown.accountKey)) return false;
   state.suspects.delete(account);
+  const known = state.known.get(account);
+  const former = [...(state.former.get(account) ?? []), ...(known === undefined ? [] : [known.accountKey])];
+  state.former.set(account, former.slice(-FORMER_KEPT));
   state.known.set(account, shown);
   return true;
 }

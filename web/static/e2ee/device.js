@@ -24,6 +24,7 @@ import * as account from "./account.js";
 import { random, same } from "./bytes.js";
 import * as circle from "./circle.js";
 import { encodeContent } from "./content.js";
+import { ARCHIVE } from "./epoch.js";
 import { E2eeError, require } from "./errors.js";
 import { safetyNumber, verificationCode } from "./identity.js";
 import * as ratchet from "./ratchet.js";
@@ -180,16 +181,20 @@ export class Device {
       const archive = await this.#options.kem.fromSeed(archiveSeed);
       if (same(archive.publicKey, state.archive?.publicKey ?? null)) return;
       state.archive = archive;
-      recalling.begin(state);
+      for (const room of state.rooms.values()) recalling.begin(room, ARCHIVE);
     }, EVERYTHING);
   }
 
-  /** The person has decided that another account's new key is right: the one they were shown, if it is given. */
+  /**
+   * The person has decided that another account's new key is right: the one they were shown, if it is given. What
+   * was said under it before is due to be read again.
+   */
   trust(other, key = null) {
     return this.#step((state) => {
       if (!circle.trust(state, other, key)) return;
       for (const room of state.rooms.values()) {
         Object.assign(room, { halted: "", lists: null });
+        recalling.begin(room, other);
       }
     }, EVERYTHING);
   }

@@ -1,23 +1,22 @@
 /**
- * Reading a room's log once more, for what was taken in before the archive was unlocked.
+ * Reading a room's log once more, for what came before the archive was unlocked, or a new key was trusted.
  *
- * A second reading follows the first one with a state of its own. It opens with the archive's key alone: what is
- * sealed to the device itself was read in its turn, and so was what the device wrote. While it goes on, the first
- * reading leaves to it what only the archive opens; where it has come up with the first one, it hands over and is
- * forgotten. So every message is opened by one of them, and by no more than one.
+ * A second reading follows the first one with a state of its own. It opens what the archive's key opens, and what
+ * accounts say whose new keys were refused at first; all else was read in its turn. While it goes on, the first
+ * reading leaves these to it; where it has come up with the first one, it hands over and is forgotten. So every
+ * message is opened by one of them, and by no more than one.
  */
 
 import { equal } from "./bytes.js";
 import { require } from "./errors.js";
 import * as receiving from "./receiving.js";
-import { MIDS_KEPT, address, newRoom } from "./state.js";
+import { MIDS_KEPT, address, newRoom, parts } from "./state.js";
 
-/** The archive's key is there: what was taken in without it is to be read again. */
-export function begin(state) {
-  for (const room of state.rooms.values()) {
-    const { log, offset } = room.cursor;
-    if (offset > 0) room.past = { ...newRoom(), cursor: { log, offset: 0 }, recalling: true };
-  }
+/** The archive's key is there (ARCHIVE), or those of accounts are: what came without them is to be read again. */
+export function begin(room, ...opens) {
+  const { log, offset } = room.cursor;
+  if (room.past !== null) room.waiting = [...room.waiting, ...opens];
+  else if (offset > 0) room.past = { ...newRoom(), cursor: { log, offset: 0 }, recalling: true, opens };
 }
 
 /** What is to be asked for: the next page; or null. */
@@ -60,10 +59,15 @@ export function finish(room) {
   if (!isThere || replaying) return;
   for (const [who, { epoch, chain, exporter, error, loose }] of past.speakers) {
     const speaker = room.speakers.get(who);
-    const isShut = speaker !== undefined && equal(speaker.epoch, epoch) && speaker.chain === null;
-    if (isShut) Object.assign(speaker, { chain, exporter, error, loose });
+    const isShut = speaker === undefined || speaker.chain === null;
+    if (past.opens.includes(parts(who)[0]) && isShut) room.speakers.set(who, past.speakers.get(who));
+    else if (speaker !== undefined && isShut && equal(speaker.epoch, epoch)) {
+      Object.assign(speaker, { chain, exporter, error, loose });
+    }
   }
-  room.past = null;
+  const { waiting } = room;
+  Object.assign(room, { past: null, waiting: [] });
+  if (waiting.length > 0) begin(room, ...waiting);
 }
 
 /** What stands before is purged, if it was not read yet. */

@@ -44,7 +44,7 @@ export async function take(state, kem, room, event) {
 async function takeKeys(state, kem, room, event, outcomes) {
   const { account, device, keys, place } = event;
   const header = epochs.readHeader(keys.header);
-  const devices = await circle.recognise(state, header);
+  const devices = await circle.recognise(state, header, room.replaying || room.recalling);
   const deviceKey = keyOf(devices, device);
   require(deviceKey !== null, "unknown_device", "the list named has no such device");
   await epochs.checkHeader(keys, { room: event.room, account, device, deviceKey });
@@ -136,8 +136,11 @@ function missingEpochs(event, header, speaker) {
 async function unseal(state, kem, room, keys, header) {
   const own = header.account === state.account && header.device === state.device;
   const slot = epochs.findSlot(keys, state.account, state.device);
-  const inTurn = room.recalling && (own || slot !== null);
+  const inTurn = room.recalling && (own || slot !== null) && !wasRefused(state, room, header);
   require(!inTurn, "before_this_device", "it was read in its turn");
+  const left = room.past === null ? [] : [...room.past.opens, ...room.waiting];
+  const isLeft = slot !== null && left.includes(header.account);
+  require(!isLeft, "before_this_device", "it is left to the second reading");
   if (own) {
     const echo = room.echoes.get(hex(header.epoch));
     require(echo !== undefined, "unknown_epoch", "this device has begun no such epoch");
@@ -151,12 +154,19 @@ async function unseal(state, kem, room, keys, header) {
     stock.spend(state.stock, slot.prekey);
     return ratchet.start(keys.header, seed);
   }
-  const archived = room.past === null ? await openArchived(state, kem, keys) : null;
+  const mayOpen = room.recalling ? room.opens.includes(epochs.ARCHIVE) : !left.includes(epochs.ARCHIVE);
+  const archived = mayOpen ? await openArchived(state, kem, keys) : null;
   if (archived !== null) return ratchet.start(keys.header, archived);
   const number = header.lists.find(({ account }) => account === state.account)?.number ?? 0;
   const named = state.listedFrom > 0 && number >= state.listedFrom;
   require(!named || room.recalling, "missing_slot", "this device is named, but nothing is sealed to it");
   throw new E2eeError("before_this_device", "it was written before this device was there");
+}
+
+/** Whether it was said under a key that the first reading did not trust yet. */
+function wasRefused(state, room, { account, own }) {
+  const known = circle.latest(state, account);
+  return room.opens.includes(account) && known !== null && equal(known.accountKey, own.accountKey);
 }
 
 /**

@@ -6,6 +6,7 @@
 
 import { equal, toHex } from "./bytes.js";
 
+export const FORMER_KEPT = 8; // of so many earlier keys of an account it is known that they were its
 export const FINISHED_KEPT = 64; // of so many earlier epochs of a device it is known that they are over
 export const SENT_KEPT = 256; // of so many messages sent it is known where the server has them
 export const MIDS_KEPT = SENT_KEPT; // of so many of a device it is known that they were shown: all it may send again
@@ -28,6 +29,7 @@ export function newState(account, device, key) {
     serverList: -1, // the number of the own list that the server holds; -1: not known yet
     known: new Map(), // account -> the latest SignedList; its key is the one pinned
     suspects: new Map(), // account -> SignedList under another key, until a person has decided
+    former: new Map(), // account -> the keys that it had before: for what was said under them then
     stock: { generation: 0, nextId: 1, oneTime: new Map(), lastResort: new Map() },
     rooms: new Map(),
   };
@@ -54,8 +56,10 @@ export function newRoom() {
     previous: null, // {epoch, last} of the own epoch that stands last in the log
     echoes: new Map(), // epoch -> {chain, exporter} of own epochs that were not yet read back
     sent: [], // {mid, place} of messages stored
-    past: null, // the second reading of the log, which goes on where the archive was unlocked late
-    recalling: false, // this is a second reading: what only the archive's key opens
+    past: null, // the second reading of the log, for what could not be opened when it came
+    recalling: false, // this is a second reading
+    opens: [], // what it opens: epochs of these accounts, or, for ARCHIVE, those of the archive
+    waiting: [], // what the second reading after this one is to open
   };
 }
 
