@@ -274,8 +274,8 @@ class Node:
                 await self.keeper.turn()  # nothing new falls to this node from here on
                 await self.moving.hand_over()
         except TimeoutError:
-            _log.warning("hand_over_unfinished", sessions=len(self.hosting.sessions))
-        self._strands = bool(self.hosting.sessions)
+            _log.warning("hand_over_unfinished", sessions=len(self.hosting.carried))
+        self._strands = bool(self.hosting.carried)
         try:
             async with asyncio.timeout(seconds * DRAIN_SHARE):
                 await self.hub.close_all(errors.DRAIN, seconds)

@@ -83,7 +83,7 @@ class Hosting:
         pool.on_event = self._worker_told
 
     @property
-    def sessions(self) -> tuple[str, ...]:
+    def carried(self) -> tuple[str, ...]:
         """The sessions whose media is here."""
         return self._placement.sessions
 
@@ -112,7 +112,7 @@ class Hosting:
 
     async def sweep(self) -> None:
         """Compare everything that is here with the store; to be called every :data:`SWEEP_SECONDS`."""
-        for session_id in self.sessions:
+        for session_id in self.carried:
             try:
                 await self.look(session_id)
             except (StoreError, MsgspecError) as error:  # it is asked again before long

@@ -65,7 +65,7 @@ class Moving:
         """Give every session that is here to another node, one after the other, if there is one."""
         planned: Counter[str] = Counter()
         here = self._members.name
-        for session_id in self._hosting.sessions:
+        for session_id in self._hosting.carried:
             try:
                 session = await self._sessions.find(session_id)
                 if session.host == here and _used(session):

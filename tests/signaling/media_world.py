@@ -19,7 +19,7 @@ from protocol.signals import SignalBody
 from relay.bus.calls import NoReply
 from rtc.client import Refused
 from rtc.control import EventMessage
-from rtc.errors import NoSuchParticipant, NoSuchSession, RtcError, StaleGeneration, WorkerGone
+from rtc.errors import NoSuchParticipant, NoSuchSession, StaleGeneration, WorkerGone
 from signaling.caller import Caller
 from signaling.media.cut import Cut
 from signaling.media.hosting import Hosting
@@ -90,9 +90,8 @@ class ModelWorker(FakeWorker):
         return people
 
     def _check(self) -> None:
-        error: RtcError | None = self.refuses if self.running else WorkerGone()
-        if error is not None:
-            raise error
+        if not self.running:
+            raise WorkerGone
 
 
 @dataclass

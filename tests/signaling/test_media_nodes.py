@@ -15,12 +15,15 @@ from typing import Any, get_args
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import ValidationError
+from msgspec.structs import replace
 
 from protocol import errors
 from protocol.errors import ProtocolError
 from protocol.fields import Role
 from protocol.frames import Answer
 from protocol.signals import Reoffer
+from rtc.errors import RequestTimeout
 from signaling.caller import Caller
 from signaling.media import cut as cut_module
 from signaling.media import hosting as hosting_module
@@ -208,6 +211,71 @@ async def test_what_another_version_asks_is_answered_and_what_it_answers_is_wort
         assert (refusal.kind, refusal.retry_after_ms) == (errors.MEDIA_UNAVAILABLE, 1000)
 
 
+async def test_a_session_that_cannot_be_read_keeps_no_other_from_being_compared(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with world(joined(), replace(joined(), id="s2"), nodes="a") as made:
+        a = made.nodes["a"]
+        for session in (S, "s2"):
+            await settled(made, a.media.offer(caller("anna", "a"), session, "from a"))
+
+        async def find(session_id: str) -> Session:
+            if session_id == S:
+                raise ValidationError
+            return made.store.sessions[session_id]
+
+        monkeypatch.setattr(a.sessions, "find", find)
+        made.store.change("s2", End("anna"))
+        await a.hosting.sweep()
+        assert set(a.workers[0].serves) == {S}
+
+
+async def test_a_worker_that_does_not_answer_is_asked_until_it_has_cut(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with world(joined(), nodes="a") as made:
+        a = made.nodes["a"]
+        await settled(made, a.media.offer(caller("anna", "a"), S, "from a"))
+        remove, asked = a.workers[0].remove, list[str]()
+
+        async def at_the_third_time(session: str, generation: int, participant: str) -> None:
+            await asyncio.sleep(0)
+            asked.append(participant)
+            if len(asked) < 3:
+                raise RequestTimeout
+            await remove(session, generation, participant)
+
+        monkeypatch.setattr(a.workers[0], "remove", at_the_third_time)
+        made.store.change(S, Leave("anna", None))
+        await a.hosting.look(S)
+        assert asked == ["anna"] * 3
+        assert a.workers[0].serves == {S: (1, {})}
+
+
+async def test_an_offer_that_a_worker_may_have_taken_though_it_did_not_say_so_is_cut_like_any_other() -> None:
+    async with world(joined(), nodes="a") as made:
+        a = made.nodes["a"]
+        await settled(made, a.media.offer(caller("ben", "b"), S, "from b"))
+        a.workers[0].hold = asyncio.Event()
+        asked = made.begin(a.media.offer(caller("anna", "a"), S, "from a"))
+        await until(lambda: "anna" in a.workers[0].serves[S][1])
+        a.workers[0].refuses = RequestTimeout()
+        a.workers[0].hold.set()
+        with pytest.raises(ProtocolError) as refusal:
+            await asked
+        assert refusal.value.kind is errors.MEDIA_UNAVAILABLE
+        a.workers[0].refuses = None
+        made.change(a, Leave("anna", None))
+        await made.settle()
+        assert a.workers[0].serves == {S: (1, {"ben": "from b"})}
+
+
+async def turns(count: int) -> None:
+    """Let whoever can go on go on for so many turns of the loop."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
 @dataclass
 class Someone:
     """A person with one connection at a time, and what the last answer was worth."""
@@ -337,8 +405,7 @@ class Story:
             self.world.wire.meet(where % len(under_way), fates[who % len(fates)])
 
     async def wait(self, who: int, where: int) -> None:
-        for _ in range(who):
-            await asyncio.sleep(0)
+        await turns(who)
 
     async def quiet(self) -> None:
         self.trust(0, 0)
