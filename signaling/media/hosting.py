@@ -272,8 +272,11 @@ class Hosting:
             )
 
     async def _switch(self, session: Session, seat: Seat) -> None:
-        modality = session.modality
-        if self._placement.modality(session.id) != modality:
+        modality, there = (
+            session.modality,
+            self._placement.seat(session.id) == seat,
+        )  # its worker may have died
+        if there and self._placement.modality(session.id) != modality:
             self._placement.switch(session.id, modality)
             await self._insist(
                 seat, lambda worker: worker.set_modality(session.id, seat.generation, modality)

@@ -152,6 +152,8 @@ class Wire:
     under_way: list[Carried] = field(default_factory=list)
     handlers: dict[str, Callable[[str, bytes], Awaitable[bytes]]] = field(default_factory=dict)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    failures: list[Exception] = field(default_factory=list)
+    """What nodes should have answered, and raised."""
 
     def meet(self, index: int, fate: Fate) -> None:
         """One of those under way meets its fate."""
@@ -195,7 +197,12 @@ class Line:
             if node not in self._wire.handlers:
                 self._wire.under_way.append(Carried(node, waiting, nobody))
                 return
-            data = await self._wire.handlers[node](self._name, request)
+            try:
+                data = await self._wire.handlers[node](self._name, request)
+            except Exception as error:  # noqa: BLE001 - kept for the test to raise
+                self._wire.failures.append(error)
+                await nobody()
+                return
             self._wire.under_way.append(Carried(self._name, waiting, lambda: reply(data)))
 
         self._wire.under_way.append(Carried(node, waiting, carry_out))
@@ -298,6 +305,14 @@ class World:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         return task
+
+    def check(self) -> None:
+        """Raise what nobody has looked at."""
+        for failure in self.wire.failures:
+            raise failure
+        for task in self._tasks:
+            if task.done():
+                task.result()
 
     async def settle(self) -> None:
         """Let everything arrive that is under way, until nothing is."""

@@ -416,6 +416,7 @@ class Story:
                 await node.hosting.sweep()
 
     def check(self) -> None:
+        self.world.check()
         session = self.world.session()
         for node in self.world.nodes.values():
             for worker in node.workers.values():
