@@ -26,6 +26,7 @@ BENCHES: tuple[str, ...] = (
     "relay_catch_up",
     "clock_lateness",
     "cluster_bus",
+    "cluster_recover",
     "e2ee",
     "e2ee_browser",
     "e2ee_wire",

@@ -155,8 +155,11 @@ KEY, SECRET = "bench", "a secret for benches that is long enough"
 
 
 @contextmanager
-def rapport(folder: Path, store_url: str | None = None) -> Iterator[tuple[int, int]]:
-    """``rapport serve`` on a store, or else on ``bench.db`` in the folder, with limits out of the way."""
+def rapport(folder: Path, store_url: str | None = None, **more: str) -> Iterator[tuple[int, int]]:
+    """``rapport serve`` on a store, or else on ``bench.db`` in the folder, with limits out of the way.
+
+    ``more`` are variables of its environment.
+    """
     settings = {
         "SERVER_HOST": "127.0.0.1",
         "SERVER_PORT": "0",
@@ -170,7 +173,7 @@ def rapport(folder: Path, store_url: str | None = None) -> Iterator[tuple[int, i
         "LIMITS_ACCOUNT_REQUESTS_BURST": "1000000",
         "LIMITS_PING_SECONDS": "600",
     }
-    environment = {f"RAPPORT_{name}": value for name, value in settings.items()}
+    environment = {f"RAPPORT_{name}": value for name, value in settings.items()} | more
     with process("-m", "signaling.cli", "serve", "--dev", folder=folder, **environment) as started:
         yield started
 
