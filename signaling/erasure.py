@@ -17,6 +17,7 @@ from relay.writes import Revoke, Write
 from signaling.hours.service import HOURS
 from signaling.inbox.preferences import PREFERENCES
 from signaling.keys.vault import VAULT
+from signaling.memberships import memberships_of
 from signaling.notes import is_notes
 from signaling.rooms import Rooms
 from signaling.sessions.service import Sessions
@@ -52,7 +53,7 @@ class Erasure:
         for _ in range(ATTEMPTS):
             if await self._store.is_held(account):
                 raise ProtocolError(errors.LEGAL_HOLD)
-            memberships = await self._memberships(account)
+            memberships = await memberships_of(self._store, account)
             try:
                 await self._rooms.commit(*self._writes(account, memberships), *also)
             except Conflict:  # it was added to a room this very moment, or a hold was placed
@@ -71,9 +72,3 @@ class Erasure:
         told = [self._rooms.left(one.room, account, one) for one in memberships if not is_notes(one.room)]
         erase = EraseAccount(account, rooms, (HOURS, PREFERENCES, VAULT), now_ms)
         return [Revoke(account, None, now_ms), erase, *told]
-
-    async def _memberships(self, account: str) -> list[Membership]:
-        found: list[Membership] = []
-        while page := await self._store.rooms_of(account, after=found[-1].room if found else "", limit=PAGE):
-            found += page
-        return found

@@ -39,7 +39,8 @@ SHELLS = frozenset(
         ),
         "rtc": "client datagrams worker",
         "signaling": (
-            "access around dispatch erasure key_files key_sets node notes quotas rooms stores timebase"
+            "access around dispatch erasure key_files key_sets memberships node notes quotas rooms stores "
+            "timebase"
         ),
         "signaling/audit": "auditor keys witness",
         "signaling/blobs": "service turns",

@@ -14,8 +14,7 @@ import structlog
 from protocol.signals import Presence, SignalBody
 from relay.errors import StoreError
 from relay.store import Store
-
-PAGE = 256
+from signaling.memberships import memberships_of
 
 _log = structlog.get_logger()
 Signal = Callable[[str, Collection[str], SignalBody, str | None], None]
@@ -55,10 +54,7 @@ class PresenceTeller:
             self._task = None
 
     async def _tell(self, account: str, online: bool) -> None:
-        after = ""
-        while page := await self._store.rooms_of(account, after=after, limit=PAGE):
-            for membership in page:
-                members = await self._store.members(membership.room)
-                others = [member.account for member in members if member.account != account]
-                self._signal(membership.room, others, Presence(online), account)
-            after = page[-1].room
+        for membership in await memberships_of(self._store, account):
+            members = await self._store.members(membership.room)
+            others = [member.account for member in members if member.account != account]
+            self._signal(membership.room, others, Presence(online), account)

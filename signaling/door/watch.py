@@ -21,7 +21,8 @@ from protocol.errors import ProtocolError
 from relay.errors import StoreError
 from relay.store import Store
 from signaling.door.hub import Hub
-from signaling.door.welcome import MAX_ROOMS, PAGE
+from signaling.door.welcome import MAX_ROOMS
+from signaling.memberships import memberships_of
 
 STALL_CHECKS = 4
 """How often within the time allowed a stalled socket is looked for."""
@@ -95,22 +96,12 @@ class Watch:
         :exc:`StoreError`.
         """
         for account, links in self._hub.by_account().items():
-            rooms = await self._rooms_of(account)
+            rooms = frozenset(one.room for one in await memberships_of(self._store, account, MAX_ROOMS))
             for link in links:
                 if link.device is not None and await self._store.revocation(account, link.device):
                     link.end(errors.DEVICE_REVOKED, ProtocolError(errors.REVOKED))
                 else:
                     link.compare(rooms)
-
-    async def _rooms_of(self, account: str) -> frozenset[str]:
-        found: list[str] = []
-        after = ""
-        while page := await self._store.rooms_of(account, after=after, limit=PAGE):
-            found += [one.room for one in page]
-            after = page[-1].room
-            if len(found) >= MAX_ROOMS:
-                break
-        return frozenset(found[:MAX_ROOMS])
 
 
 def _take(rooms: Iterator[str]) -> Iterator[str]:

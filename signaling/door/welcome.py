@@ -13,9 +13,9 @@ from relay.rows import Cursor, Membership
 from relay.store import Store
 from signaling.access import Access
 from signaling.caller import Caller
+from signaling.memberships import memberships_of
 from signaling.storage_errors import refusal
 
-PAGE = 512
 MAX_ROOMS = 4096
 """As many rooms are delivered on one connection as ``hello`` can give positions for."""
 
@@ -96,9 +96,6 @@ async def take_inventory(
 
 async def _memberships(store: Store, caller: Caller) -> tuple[Membership, ...]:
     only = caller.claims.room
-    found: list[Membership] = []
-    after = ""
-    while len(found) < MAX_ROOMS and (page := await store.rooms_of(caller.account, after=after, limit=PAGE)):
-        found += [one for one in page if only is None or one.room == only]
-        after = page[-1].room
-    return tuple(found[:MAX_ROOMS])
+    if only is None:
+        return tuple(await memberships_of(store, caller.account, MAX_ROOMS))
+    return tuple([one for one in await memberships_of(store, caller.account) if one.room == only])

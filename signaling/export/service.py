@@ -16,6 +16,7 @@ from signaling.audit.exporting import fields_of
 from signaling.hours.service import HOURS
 from signaling.inbox.preferences import PREFERENCES
 from signaling.keys.vault import VAULT
+from signaling.memberships import memberships_of
 from signaling.ratings.rating import from_row as rating_of
 from signaling.rooms import HISTORY_BYTES, event_of
 from signaling.sessions.session import from_row as session_of
@@ -84,13 +85,10 @@ class Export:
         return lines
 
     async def _memberships(self, account: str) -> AsyncIterator[Line]:
-        after = ""
-        while page := await self._store.rooms_of(account, after=after, limit=PAGE):
-            for one in page:
-                since = [m.since_ms for m in await self._store.members(one.room) if m.account == account]
-                value = {"room": one.room, "role": one.role, "since_ms": [*since, None][0]}
-                yield Line("membership", value | _about(one.log) | {"read": one.read})
-            after = page[-1].room
+        for one in await memberships_of(self._store, account):
+            since = [m.since_ms for m in await self._store.members(one.room) if m.account == account]
+            value = {"room": one.room, "role": one.role, "since_ms": [*since, None][0]}
+            yield Line("membership", value | _about(one.log) | {"read": one.read})
 
     async def _departures(self, account: str) -> AsyncIterator[Line]:
         after = ""

@@ -11,10 +11,11 @@ import secrets
 from collections.abc import Sequence
 
 from config.settings import ScheduleSettings
-from relay.rows import Membership, SessionCursor
+from relay.rows import SessionCursor
 from relay.scheduling import CalendarFeed, DropCalendar, PutCalendar
 from relay.store import Store
 from relay.writes import Applied
+from signaling.memberships import memberships_of
 from signaling.schedule.calendar import Entry, feed
 from signaling.sessions.ports import Ledger
 from signaling.sessions.session import Session, from_row
@@ -74,10 +75,7 @@ class Feeds:
 
     async def _roles(self, account: str) -> dict[str, str]:
         """What the account is in its rooms."""
-        found: list[Membership] = []
-        while page := await self._store.rooms_of(account, after=found[-1].room if found else "", limit=PAGE):
-            found += page
-        return {one.room: one.role for one in found}
+        return {one.room: one.role for one in await memberships_of(self._store, account)}
 
 
 def entry(session: Session, zone: str) -> Entry:

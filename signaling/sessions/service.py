@@ -312,7 +312,7 @@ class Sessions:
         while found := await self.of_room(room, page, PAGE):
             recent += found
             page = SessionCursor(found[-1].starts_ms, found[-1].id)
-            if page.starts_ms > now_ms + DAY_MS:
+            if len(found) < PAGE or page.starts_ms > now_ms + DAY_MS:
                 break
         return recent
 
