@@ -1,18 +1,40 @@
-"""The container's recipe, as far as it can be followed without a container engine."""
+"""The container's recipe and the services made of it, as far as that goes without a container engine."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from tests.deploy.examples import DEPLOY, said
 from tests.faults.processes import ROOT
 
 RECIPE = (DEPLOY / "container" / "Containerfile").read_text()
+
+COMPOSED = (DEPLOY / "container" / "compose.yaml").read_text()
+GIVEN = {
+    "TOKENS_KEYS": f"platform={'s' * 32}",
+    "STORE_PASSWORD": "d" * 32,
+    "BUS_PASSWORD": "p" * 32,
+    "BUS_KEY": "b" * 32,
+}
+
+
+def services() -> dict[str, Any]:
+    """The services with their anchors resolved and the secrets given; one that is not given is an error."""
+    text = re.sub(r"\$\{(\w+):\?\}", lambda found: GIVEN[found[1]], COMPOSED)
+    assert "$" not in text
+    return dict(yaml.safe_load(text)["services"])
 
 
 def instructions(name: str) -> list[str]:
@@ -65,3 +87,47 @@ def test_the_image_runs_as_nobody_in_particular_and_is_stopped_gently() -> None:
     assert instructions("USER") == ["10001"]
     assert instructions("STOPSIGNAL") == ["SIGTERM"]
     assert instructions("ENTRYPOINT") == ['["/opt/rapport/bin/rapport"]']
+
+
+@pytest.mark.parametrize("name", ["node1", "node2"])
+async def test_the_settings_of_a_service(tmp_path: Path, name: str) -> None:
+    given = services()[name]["environment"]
+    assert all(isinstance(value, str) for value in given.values()), "YAML has taken it for something else"
+    command = (sys.executable, "-m", "signaling.cli", "config", "check")
+    status, output = await said(*command, cwd=tmp_path, **{**os.environ, "PYTHONPATH": str(ROOT), **given})
+    assert status == 0, output
+
+
+def test_the_nodes_differ_in_their_ports_alone() -> None:
+    one, other = (services()[name]["environment"] for name in ("node1", "node2"))
+    assert one.keys() == other.keys()
+    assert {key for key in one if one[key] != other[key]} == {"RAPPORT_SERVER_PORT", "RAPPORT_MEDIA_PORT"}
+
+
+def test_the_nodes_find_what_they_share() -> None:
+    known = services()
+    node, postgres = known["node1"], known["postgres"]["environment"]
+    settings = node["environment"]
+    database = f"postgresql://{postgres['POSTGRES_USER']}@127.0.0.1/{postgres['POSTGRES_DB']}"
+    assert settings["RAPPORT_STORE_URL"] == database
+    assert settings["RAPPORT_STORE_PASSWORD"] == postgres["POSTGRES_PASSWORD"]
+    assert known["redis"]["command"][-2:] == ["--requirepass", settings["RAPPORT_BUS_PASSWORD"]]
+    assert set(node["depends_on"]) == {"postgres", "redis"}
+    assert (DEPLOY / "container" / node["build"]["context"]).resolve() == ROOT
+    assert (ROOT / node["build"]["dockerfile"]).read_text() == RECIPE
+    # A volume belongs to whom its folder in the image belongs to.
+    assert node["volumes"] == [f"blobs:{settings['RAPPORT_BLOBS_FOLDER']}"]
+    assert f"install -d -o rapport {settings['RAPPORT_BLOBS_FOLDER']}" in " ".join(instructions("RUN"))
+
+
+async def test_a_node_is_asked_at_its_own_port() -> None:
+    async def healthy(_: web.Request) -> web.Response:
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_get("/healthz", healthy)
+    (check,) = instructions("HEALTHCHECK")
+    _, *arguments = json.loads(check.partition("CMD ")[2].replace("timeout=2", "timeout=60"))
+    async with TestServer(app) as node:
+        status, output = await said(sys.executable, *arguments, RAPPORT_SERVER_PORT=str(node.port))
+    assert status == 0, output
