@@ -81,12 +81,16 @@ class PostgresProcess:
             os.chown(self.folder, self._user.pw_uid, self._user.pw_gid)
         atexit.register(self.close)
         if primary is None:
-            self._run(
-                "initdb", "-D", "data", "-U", "rapport", "-E", "UTF8", "--locale=C", "-A", "trust", "-N"
-            )
+            names = ("-U", self.superuser, "-E", "UTF8", "--locale=C")
+            self._run("initdb", "-D", "data", *names, "-A", "trust", "-N")
         else:
-            source = ("-h", str(primary.folder), "-U", "rapport")
+            source = self._source(primary)
             self._run("pg_basebackup", *source, "-D", "data", "-R", "-c", "fast", "--no-sync")
+
+    @property
+    def superuser(self) -> str:
+        """Who may do everything."""
+        return "rapport"
 
     def start(self) -> None:
         """Start the server, after a crash too, and wait until it answers."""
@@ -155,8 +159,11 @@ class PostgresProcess:
         done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=PATIENCE)
         return done.stdout.strip()
 
+    def _source(self, primary: PostgresProcess) -> Sequence[str]:
+        return ("-h", str(primary.folder), "-U", self.superuser)
+
     def _client(self, program: str) -> list[str]:
-        return [str(self._programs / program), "-h", str(self.folder), "-U", "rapport"]
+        return [str(self._programs / program), "-h", str(self.folder), "-U", self.superuser]
 
     def _run(self, program: str, *arguments: str) -> None:
         process = self._begin([str(self._programs / program), *arguments])
@@ -168,6 +175,7 @@ class PostgresProcess:
             return subprocess.Popen(
                 command,
                 cwd=self.folder,
+                env={**os.environ, "HOME": str(self.folder)},  # that of root is closed to others
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
