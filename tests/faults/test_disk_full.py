@@ -40,11 +40,10 @@ def fill_up(one: Server, mounted: bool) -> Callable[[], object]:
     """Leave the server a little space; how to give it back what was taken."""
     if mounted:
         ballast = one.folder / "ballast"
-        with ballast.open("wb") as file:
+        with ballast.open("wb", buffering=0) as file:  # else what did not fit is written again at the end
             for _ in range(100):
                 try:
                     file.write(bytes(256 * 1024))
-                    file.flush()
                 except OSError:
                     break
         os.truncate(ballast, max(0, ballast.stat().st_size - 1024 * 1024))

@@ -133,6 +133,10 @@ class Phone:
                 return device.lists(lists_of(room, result), at_ms)
             case asking.Claim(claim, room):
                 return device.claimed(room, claim, prekeys_of(result), at_ms)
+            case asking.Recall(room, after):
+                events = tuple([event_of({"room": room, **event}) for event in result["events"]])
+                page = asking.Page(result["epoch"], result["lowest"], events)
+                return device.recalled(room, after, page)
         return []
 
 
