@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import msgspec
 from msgspec import Raw
@@ -148,6 +148,18 @@ def decode_body(data: bytes) -> EventBody:
     return _BODY.decode(data)
 
 
+def shown_body(data: bytes) -> EventBody:
+    """The bytes the store keeps as the body that clients are shown.
+
+    A newer version may have written it, of a kind or with a value that this one does not know: then it is the
+    map that it is, encoded like any other. What is to be done about it, clients decide.
+    """
+    try:
+        return decode_body(data)
+    except msgspec.ValidationError:
+        return cast(EventBody, msgspec.msgpack.decode(data, type=dict[str, Any]))
+
+
 def encode_event(
     subprotocol: Subprotocol,
     room: str,
@@ -159,6 +171,6 @@ def encode_event(
     device: str | None,
 ) -> bytes:
     """The ``event`` frame of a stored event, its ``body`` as the store keeps it."""
-    raw = Raw(body) if subprotocol is Subprotocol.MSGPACK else Raw(_JSON.encode(_BODY.decode(body)))
+    raw = Raw(body) if subprotocol is Subprotocol.MSGPACK else Raw(_JSON.encode(shown_body(body)))
     event = _StoredEvent(room, epoch, offset, at_ms, raw, sender, device)
     return encode(event, subprotocol)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal, Protocol
 
 from protocol import errors, frames
-from protocol.codec import decode_body, encode_body
+from protocol.codec import encode_body, shown_body
 from protocol.errors import ProtocolError
 from protocol.events import EventBody, MemberBody
 from protocol.fields import Role
@@ -342,5 +342,5 @@ def _lowest(log: RoomHead) -> int:
 def event_of(room: str, epoch: int, event: StoredEvent) -> frames.Event:
     """An event of a log as members get it."""
     return frames.Event(
-        room, epoch, event.offset, event.at_ms, decode_body(event.body), event.sender, event.device
+        room, epoch, event.offset, event.at_ms, shown_body(event.body), event.sender, event.device
     )

@@ -194,3 +194,22 @@ def test_a_body_that_is_none_of_ours_is_refused() -> None:
     with pytest.raises(msgspec.MsgspecError):
         codec.decode_body(msgspec.msgpack.encode({"kind": "gossip"}))
     assert codec.decode_body(codec.encode_body(MessageBody(MID, b"x"))) == MessageBody(MID, b"x")
+
+
+@pytest.mark.parametrize("subprotocol", Subprotocol)
+@pytest.mark.parametrize(
+    "newer",
+    [
+        {"kind": "gossip", "about": [1, "x"]},
+        {"kind": "member", "account": "a", "role": "parrot", "change": "added"},
+    ],
+)
+def test_a_body_of_a_newer_version_is_shown_as_it_stands(
+    newer: dict[str, Any], subprotocol: Subprotocol
+) -> None:
+    stored = msgspec.msgpack.encode(newer)
+    of_log = codec.encode_event(subprotocol, "room", 3, 7, 1_000, stored, None, None)
+    of_page = codec.encode(Event("room", 3, 7, 1_000, codec.shown_body(stored)), subprotocol)
+    for data in (of_log, of_page):
+        read = msgpack.unpackb(data) if subprotocol is MSGPACK else json.loads(data)
+        assert read["body"] == newer

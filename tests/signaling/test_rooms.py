@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Collection
 from pathlib import Path
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from protocol import errors
@@ -16,7 +17,7 @@ from relay.bus import EventNotice, MembershipNotice, Notice, RevokedNotice
 from relay.bus.local import LocalBus
 from relay.rows import Session
 from relay.sqlite import SqliteStore
-from relay.writes import Appended, PutSession, Reinstate, Revoke
+from relay.writes import Append, Appended, PutSession, Reinstate, Revoke
 from signaling.rooms import Rooms
 from signaling.timebase import Timebase
 
@@ -76,6 +77,14 @@ async def test_a_room_begins_with_its_members(rooms: Rooms) -> None:
         MemberBody("ben", "client", "added"),
     ]
     assert (page.head, page.lowest) == (2, 1)
+
+
+async def test_an_event_of_a_newer_version_hides_no_other(rooms: Rooms, store: SqliteStore) -> None:
+    newer = {"kind": "gossip", "about": "x"}
+    await store.commit(Append("r", None, None, None, msgspec.msgpack.encode(newer), 1_000))
+    await rooms.append("r", message(), sender="ann", device="d", mid=bytes(16))
+    page = await rooms.history("ben", "r", 2, 10)
+    assert [event.body for event in page.events] == [newer, message()]
 
 
 async def test_a_room_is_created_once(rooms: Rooms) -> None:
