@@ -26,6 +26,7 @@ BENCHES: tuple[str, ...] = (
     "relay_catch_up",
     "clock_lateness",
     "cluster_bus",
+    "cluster_durable",
     "cluster_recover",
     "e2ee",
     "e2ee_browser",

@@ -43,7 +43,7 @@ def measure() -> dict[str, Measurement]:
         asyncio.run(fill(folder / "bench.db"))
         with rapport(folder) as (pid, port):
             rounds = [catch_up(port, pid, f"device{number}") for number in range(ROUNDS)]
-            connected = percentiles(connected_ms(port), SENDS)
+            connected = percentiles(connected_ms(port, port), SENDS)
             returning = percentiles(returning_ms(port), RETURNS)
     seconds, cpu, size = map(min, zip(*rounds, strict=True))
     return {
@@ -91,15 +91,15 @@ def catch_up(port: int, pid: int, device: str) -> tuple[float, float, float]:
     return seconds, (cpu_seconds(pid) - cpu) / WAITING * 1e6, size / WAITING
 
 
-def connected_ms(port: int) -> Callable[[int], float]:
+def connected_ms(sender_port: int, reader_port: int, room: int = 1) -> Callable[[int], float]:
     """Sends a message to a device that is there; milliseconds from the sender's socket to the reader's."""
-    sender, reader = Peer(port, token("t1")), Peer(port, token("c1"))
+    sender, reader = Peer(sender_port, token(f"t{room}")), Peer(reader_port, token(f"c{room}"))
     for peer in (sender, reader):
         peer.settle()
 
     def once(number: int) -> float:
         start = time.monotonic()
-        sender.socket.sendall(letter(number))
+        sender.socket.sendall(letter(number, room))
         acknowledge(reader, reader.until(_EVENT, 1))
         taken = time.monotonic() - start
         acknowledge(sender, sender.until(_EVENT, 1))
@@ -137,10 +137,10 @@ def hello(port: int, account: str, device: str, **more: object) -> Peer:
     return peer
 
 
-def letter(number: int) -> bytes:
-    """A message to the room ``r1``."""
+def letter(number: int, room: int = 1) -> bytes:
+    """A message to one of the rooms."""
     mid = uuid7(WAITING + number)
-    return message({"op": "message.send", "id": number, "room": "r1", "mid": mid, "data": BODY})
+    return message({"op": "message.send", "id": number, "room": f"r{room}", "mid": mid, "data": BODY})
 
 
 def acknowledge(peer: Peer, event: bytes) -> None:
