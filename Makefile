@@ -24,8 +24,7 @@ test: .venv/.dev ## run all tests, those with a real browser too
 	@.ci/need postgres
 	@.ci/need deploy
 	@echo "Running the tests"
-	@# Three at a time on two cores: many of them wait, for leases to run out and for processes to start.
-	@$(PYTHON) -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder
+	@$(PYTHON) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 soak: .venv/.dev ## run the tests that take longer: faults of a cluster by chance, for SOAK_SECONDS (600)
 	@.ci/need redis

@@ -206,7 +206,7 @@ async def test_an_interpreter_takes_part_in_all_but_the_messages(
         await reads(page, ".stage .waiting", "Connecting you with the therapist and the client")
         hidden = """['#chat', '.bar [data-action=chat]', '[data-action=talk]']
             .every((one) => getComputedStyle(document.querySelector(one)).display === 'none')"""
-        assert await page.evaluate(hidden)
+        await page.until(hidden)
         await scripted.countdown(proposal={"modality": "chat", "account": "theo"}, modality="chat")
         await reads(page, ".stage .waiting", "The others are writing to each other")
         assert await page.evaluate("document.getElementById('offer').hidden")
